@@ -1,0 +1,127 @@
+"""People, their sessions, and what assistants must show: vehicle and licence."""
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from backend.core.actor import Role
+
+
+class ServiceType(models.TextChoices):
+    TOWING = "towing"
+    REPAIR = "repair"
+
+
+class VehicleClass(models.TextChoices):
+    LIGHT = "light"
+    HEAVY = "heavy"
+
+
+class LicenceCategory(models.TextChoices):
+    B = "b"
+    C = "c"
+
+
+class User(AbstractBaseUser):
+    """A person. E-mail and phone number may be missing, but not both; the username is always there."""
+
+    last_login = None  # the sessions know
+
+    username = models.CharField(max_length=40)
+    email = models.EmailField(max_length=254, null=True)
+    phone_number = models.CharField(max_length=16, null=True)
+    """E.164 in shape."""
+    phone_signs_in = models.BooleanField(default=True)
+    """Whether the number identifies the account; numbers are unique among those that do."""
+    name = models.CharField(max_length=150)
+    first_name = models.CharField(max_length=75)
+    last_name = models.CharField(max_length=75)
+    roles = ArrayField(models.CharField(max_length=12, choices=[(role.value, role.value) for role in Role]))
+    is_active = models.BooleanField(default=True)
+    is_verified = models.BooleanField(default=False)
+    bio = models.CharField(max_length=1000, default="")
+    city = models.CharField(max_length=100, default="")
+    country = models.CharField(max_length=2, default="")
+    """ISO 3166-1 alpha-2."""
+    address = models.CharField(max_length=300, default="")
+    lat = models.FloatField(null=True)
+    lng = models.FloatField(null=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    language = models.CharField(max_length=10, default="en")
+    hide_presence = models.BooleanField(default=False)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS = []
+
+    class Meta:
+        db_table = "accounts_user"
+        constraints = [
+            models.UniqueConstraint(Lower("username"), name="user_username_once"),
+            models.UniqueConstraint(Lower("email"), name="user_email_once"),
+            models.UniqueConstraint(fields=["phone_number"], condition=Q(phone_signs_in=True), name="user_phone_once"),
+            models.CheckConstraint(
+                condition=Q(email__isnull=False) | Q(phone_number__isnull=False), name="user_reachable"
+            ),
+            models.CheckConstraint(
+                condition=Q(lat__isnull=True, lng__isnull=True) | Q(lat__range=(-90, 90), lng__range=(-180, 180)),
+                name="user_place_on_earth",
+            ),
+        ]
+
+
+class AssistantProfile(models.Model):
+    """An assistant's vehicle and licence. Dispatch keeps a copy of what matching needs."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="assistant_profile")
+    service_type = models.CharField(max_length=6, choices=ServiceType.choices)
+    vehicle_type = models.CharField(max_length=100)
+    vehicle_class = models.CharField(max_length=5, choices=VehicleClass.choices, default=VehicleClass.LIGHT)
+    licence_category = models.CharField(max_length=1, choices=LicenceCategory.choices)
+    licence_number = models.CharField(max_length=40)
+    licence_expires_on = models.DateField()
+    vehicle_registration_number = models.CharField(max_length=20)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_assistant_profile"
+
+
+class Session(models.Model):
+    """A device that is signed in. Ended means ended: its tokens stop at once, over REST and sockets."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    """The absolute end, however often the tokens are refreshed."""
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=30, default="")
+    client_address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=300, default="")
+
+    class Meta:
+        db_table = "accounts_session"
+        indexes = [
+            models.Index(fields=["user", "-id"], condition=Q(ended_at__isnull=True), name="session_alive"),
+            models.Index(fields=["expires_at"], name="session_expiry"),
+        ]
+
+
+class RefreshToken(models.Model):
+    """One link of a session's chain of refresh tokens. A parent has one successor, whoever asks how often."""
+
+    jti = models.CharField(primary_key=True, max_length=32)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
+    parent = models.OneToOneField("self", on_delete=models.CASCADE, null=True, related_name="successor")
+    device = models.BinaryField(max_length=32)
+    """SHA-256 of the agent and address that asked: the same device may ask twice within the grace."""
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_refresh_token"

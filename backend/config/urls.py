@@ -1,0 +1,18 @@
+"""Every address of the backend."""
+
+from django.contrib.staticfiles.urls import staticfiles_urlpatterns
+from django.urls import URLPattern, URLResolver, path
+
+from backend.config.api import api, docs_page, redoc_page
+from backend.core import health
+from backend.core.endpoints import internal_api
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", api.urls),
+    path("api/docs", docs_page, name="docs"),
+    path("api/redoc", redoc_page, name="redoc"),
+    path("internal/", internal_api.urls),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.prometheus),
+]

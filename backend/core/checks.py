@@ -1,0 +1,19 @@
+"""Checks at start: what would otherwise be found out at three in the morning."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+from django.db import connection
+
+MINIMUM_POSTGRESQL = 18_00_00
+"""`RETURNING old.…` tells a transition what it changed."""
+
+
+@register("database")
+def check_postgresql(**_kwargs: Any) -> list[CheckMessage]:
+    """PostgreSQL is new enough. Runs with `check --database default` and before migrations."""
+    with connection.cursor():
+        version = connection.pg_version  # type: ignore[attr-defined]
+    if version < MINIMUM_POSTGRESQL:
+        return [Error(f"PostgreSQL 18 or newer is needed, this is {version // 10000}.", id="core.E001")]
+    return []

@@ -1,0 +1,134 @@
+"""Every setting of the backend and the workers, typed, with its unit in its name; `.env.example` documents them.
+
+A missing or wrong value stops the start with a sentence (`SettingsError`), never with a traceback.
+"""
+
+import ipaddress
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S105 - refused in production
+MINIMUM_SECRET_BYTES = 32
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message is one sentence for whoever starts the process."""
+
+
+class Environment(BaseSettings):
+    """The environment's variables, `.env` below them."""
+
+    model_config = SettingsConfigDict(env_file=ROOT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    environment: Literal["development", "test", "production"] = "development"
+    debug: bool = False
+    secret_key: str = DEVELOPMENT_SECRET
+    allowed_hosts: CommaList = ("localhost", "127.0.0.1", "[::1]")
+
+    database_url: str = "postgresql://callout_app@localhost:5432/callout"
+    database_owner_url: str = ""
+    database_pool_size: int = Field(8, ge=1, le=100)
+    redis_url: str = "redis://localhost:6379/0"
+
+    token_keys: dict[str, str] = Field({"dev": DEVELOPMENT_SECRET}, min_length=1)
+    access_token_minutes: int = Field(15, ge=1, le=60)
+    refresh_token_days: int = Field(30, ge=1, le=90)
+    refresh_grace_seconds: int = Field(10, ge=0, le=60)
+    realtime_credential: str = DEVELOPMENT_SECRET
+
+    backend_host: str = "127.0.0.1"
+    backend_port: int = Field(8000, ge=0, le=65535)
+    worker_health_port: int = Field(8002, ge=0, le=65535)
+    relay_health_port: int = Field(8003, ge=0, le=65535)
+    worker_threads: int = Field(8, ge=1, le=64)
+
+    cors_allowed_origins: CommaList = ()
+    trusted_proxies: CommaList = ()
+    log_format: Literal["console", "json"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    clock_movable: bool = False
+    rate_limits: bool = True
+    limit_per_address_per_minute: int = Field(1200, ge=1)
+    limit_per_user_per_minute: int = Field(600, ge=1)
+    limit_sign_in_per_address_per_minute: int = Field(30, ge=1)
+    default_phone_region: str = Field("DZ", pattern=r"^[A-Z]{2}$")
+
+    position_fresh_seconds: int = Field(120, ge=5, le=3600)
+    wave_radii_km: CommaList = ("5", "10", "20")
+    wave_size: int = Field(10, ge=1, le=500)
+    wave_seconds: float = Field(20, ge=0.1, le=600)
+    request_minutes: float = Field(10, ge=0.1, le=1440)
+    quote_minutes: float = Field(15, ge=0.1, le=1440)
+
+    @field_validator("allowed_hosts", "cors_allowed_origins", "trusted_proxies", "wave_radii_km", mode="before")
+    @classmethod
+    def split_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+    @field_validator("wave_radii_km")
+    @classmethod
+    def check_radii(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        radii = [float(radius) for radius in value]
+        if not radii or radii != sorted(radii) or not 0 < radii[0] <= radii[-1] <= 500:
+            raise ValueError("kilometres between 0 and 500, in growing order")
+        return value
+
+    @model_validator(mode="after")
+    def refuse_unsafe_production(self) -> Self:
+        if self.environment != "production":
+            return self
+        secrets = {
+            "SECRET_KEY": self.secret_key,
+            "REALTIME_CREDENTIAL": self.realtime_credential,
+            **{f"TOKEN_KEYS[{kid}]": key for kid, key in self.token_keys.items()},
+        }
+        for name, secret in secrets.items():
+            if secret == DEVELOPMENT_SECRET or len(secret.encode()) < MINIMUM_SECRET_BYTES:
+                raise ValueError(f"{name} must be a secret of its own, {MINIMUM_SECRET_BYTES} bytes or longer")
+        if self.debug:
+            raise ValueError("DEBUG must be off in production")
+        if not self.allowed_hosts or "*" in self.allowed_hosts:
+            raise ValueError("ALLOWED_HOSTS must name the hosts that are served")
+        if "*" in self.cors_allowed_origins:
+            raise ValueError("CORS_ALLOWED_ORIGINS must name the origins that are let in")
+        if self.clock_movable:
+            raise ValueError("CLOCK_MOVABLE is for tests and demonstrations")
+        if not self.rate_limits:
+            raise ValueError("RATE_LIMITS must be on in production")
+        return self
+
+    @property
+    def owner_url(self) -> str:
+        """The database as its owner sees it: for migrations only."""
+        return self.database_owner_url or self.database_url
+
+
+@cache
+def environment() -> Environment:
+    """The settings of this process, read once. Raises SettingsError with a sentence."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(detail) for detail in error.errors())) from None
+
+
+def _sentence(detail: object) -> str:
+    assert isinstance(detail, dict)
+    name = ".".join(str(part) for part in detail["loc"]).upper()
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    return f"The setting {name} is wrong: {reason}" if name else f"The settings are refused: {reason}"

@@ -1,0 +1,81 @@
+"""`/healthz` asks nobody; `/readyz` asks PostgreSQL and reports, without deciding on it, how Redis and the relay do;
+`/metrics` is for this machine only."""
+
+import ipaddress
+from functools import cache
+from typing import Any
+
+import redis
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from psycopg_pool import PoolTimeout
+
+from backend.core import metrics
+from backend.core.environment import environment
+
+
+def healthz(_request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "alive"})
+
+
+def readyz(_request: HttpRequest) -> HttpResponse:
+    try:
+        pending = pending_migrations()
+        report: dict[str, Any] = {"postgresql": "up", "pending_migrations": pending, "relay_lag_seconds": relay_lag()}
+    except (DatabaseError, PoolTimeout):
+        return JsonResponse({"status": "unready", "postgresql": "away"}, status=503)
+    ready = not pending
+    report |= {"status": "ready" if ready else "unready", "redis": "up" if redis_answers() else "away"}
+    return JsonResponse(report, status=200 if ready else 503)
+
+
+def prometheus(request: HttpRequest) -> HttpResponse:
+    """The figures, for readers on this machine; for others this address does not exist."""
+    try:
+        local = ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise Http404
+    return HttpResponse(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+_migrated = False
+
+
+def pending_migrations() -> int:
+    """How many migrations this code has and the database has not. Once none is left, none comes back."""
+    global _migrated  # noqa: PLW0603 - a fact that stays true for this process
+    if _migrated:
+        connection.ensure_connection()
+        return 0
+    executor = MigrationExecutor(connection)
+    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    _migrated = pending == 0
+    return pending
+
+
+def relay_lag() -> float:
+    """Age in seconds of the oldest event without a number; 0 when none waits."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8"
+            " FROM core_event WHERE number IS NULL"
+        )
+        (seconds,) = cursor.fetchone()
+    return float(seconds)
+
+
+@cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(
+        environment().redis_url, socket_timeout=0.2, socket_connect_timeout=0.2, retry=None
+    )
+
+
+def redis_answers() -> bool:
+    try:
+        return bool(_redis().ping())
+    except redis.RedisError:
+        return False

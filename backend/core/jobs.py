@@ -1,0 +1,78 @@
+"""Background jobs: rows of the transaction that wanted them, run at least once, effective once.
+
+A job's function is registered by name with `@job` in a module's `jobs.py`. It runs in one transaction together with
+the completion of its row, which is refused when another worker has taken the job over meanwhile (the row's fence).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from backend.core.models import JobRow
+from backend.core.request_context import request_id
+from backend.core.wakeup import wake_relay
+from shared_contracts.jobs import Queue
+
+JobFunction = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefinition:
+    """A registered job: its function takes `now` and its own arguments by keyword, and ignores what it does not know."""
+
+    name: str
+    run: JobFunction
+    queue: Queue
+    max_attempts: int
+    first_pause: timedelta
+
+
+_registry: dict[str, JobDefinition] = {}
+
+
+def job(
+    name: str,
+    *,
+    queue: Queue = Queue.CRITICAL,
+    max_attempts: int = 8,
+    first_pause: timedelta = timedelta(seconds=1),
+) -> Callable[[JobFunction], JobFunction]:
+    """Register a job under `module.verb_noun`. It is retried after pauses that double, then it is dead and stays seen."""
+
+    def register(function: JobFunction) -> JobFunction:
+        known = _registry.get(name)
+        if known is not None and known.run.__qualname__ != function.__qualname__:
+            raise LookupError(f"two jobs are called {name}")
+        _registry[name] = JobDefinition(name, function, queue, max_attempts, first_pause)
+        return function
+
+    return register
+
+
+def definition(name: str) -> JobDefinition:
+    """The job of this name. Raises LookupError when no module of this process registered it."""
+    return _registry[name]
+
+
+def definitions() -> Iterable[JobDefinition]:
+    return tuple(_registry.values())
+
+
+def enqueue(name: str, *, now: datetime, run_at: datetime | None = None, **arguments: Any) -> int:
+    """Write the job's row, due at once or at `run_at`, and return its id. Arguments must fit JSON."""
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("enqueue() outside a transaction: the job could outlive a change that never was")
+    row = JobRow.objects.create(
+        name=name,
+        queue=definition(name).queue,
+        arguments=arguments,
+        request_id=request_id(),
+        run_at=run_at or now,
+    )
+    if row.run_at <= now:
+        transaction.on_commit(partial(wake_relay, "jobs"))
+    return row.pk

@@ -1,0 +1,47 @@
+"""One line of JSON per happening (or a readable one on a terminal), always with the id of the request behind it."""
+
+import logging
+import sys
+
+import structlog
+
+from backend.core.environment import environment
+
+
+def configure() -> None:
+    """Send our lines and the libraries' through one format. Values that could be secrets are never passed in."""
+    env = environment()
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if env.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(env.log_level)
+    # Each request is told once, by our own middleware.
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)
+    logging.getLogger("django.server").setLevel(logging.CRITICAL)

@@ -1,0 +1,248 @@
+"""The events of Callout: what the backend writes, the relay numbers, and the sidecar hands out.
+
+Events are versioned by addition: a field may be added with a default, never changed or removed, and an unknown
+one is ignored. Every event is complete enough that the sidecar reads no database.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Place(BaseModel):
+    """A point on the earth, WGS 84 degrees."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lat: float = Field(ge=-90, le=90, allow_inf_nan=False, examples=[36.7538])
+    lng: float = Field(ge=-180, le=180, allow_inf_nan=False, examples=[3.0588])
+
+
+class Money(BaseModel):
+    """An amount as a decimal string in major units, with its ISO 4217 currency."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: str = Field(examples=["1850.00"])
+    currency: str = Field(examples=["DZD"])
+
+
+class Person(BaseModel):
+    """A person as others may see them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    name: str
+
+
+class Event(BaseModel):
+    """Base of all events. `type` is the name on the wire; `version` is that of the aggregate, where it has one."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: ClassVar[str]
+    rooms: ClassVar[tuple[str, ...]]
+    """The kinds of room that carry it."""
+
+
+class AssistanceOffered(Event):
+    """A job near this assistant is on offer; the first to accept wins."""
+
+    type: ClassVar[str] = "assistance.offered"
+    rooms: ClassVar[tuple[str, ...]] = ("assistant",)
+
+    assistance_id: int
+    version: int
+    service_type: str | None
+    vehicle_class: str
+    vehicle_type: str
+    pickup: Place
+    dropoff: Place | None
+    distance_km: float = Field(description="From the assistant's last position to the pickup, straight line.")
+    eta_minutes: int
+    price: Money | None = Field(description="What the client was quoted; null when priced on the spot.")
+    client: Person
+    note: str
+    wave: int
+    expires_at: datetime
+
+
+class AssistanceWithdrawn(Event):
+    """The offer no longer stands."""
+
+    type: ClassVar[str] = "assistance.withdrawn"
+    rooms: ClassVar[tuple[str, ...]] = ("assistant",)
+
+    assistance_id: int
+    version: int
+    reason: Literal["accepted_by_another", "canceled", "expired"]
+
+
+class AssistanceStatus(Event):
+    """A roadside job changed its state, price or assistant."""
+
+    type: ClassVar[str] = "assistance.status"
+    rooms: ClassVar[tuple[str, ...]] = ("assistance", "assistant", "console")
+
+    assistance_id: int
+    version: int
+    status: str
+    client: Person
+    assistant: Person | None
+    conversation_id: int | None
+    total_price: Money | None
+    reason: str
+    at: datetime
+
+
+class MessageOut(BaseModel):
+    """A message as its conversation's members see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    conversation_id: int
+    sender: Person | None = Field(description="Null for a system message.")
+    content: str
+    client_id: str | None
+    reply_to: int | None
+    created_at: datetime
+
+
+class MessageCreated(Event):
+    """A message was stored in the conversation."""
+
+    type: ClassVar[str] = "message.created"
+    rooms: ClassVar[tuple[str, ...]] = ("conversation",)
+
+    message: MessageOut
+
+
+class MemberAdded(Event):
+    """A person may see the room from this event on."""
+
+    type: ClassVar[str] = "member.added"
+    rooms: ClassVar[tuple[str, ...]] = ("assistance", "conversation")
+
+    user: Person
+
+
+class MemberRemoved(Event):
+    """A person may no longer see the room; the sidecar puts their sockets out of it."""
+
+    type: ClassVar[str] = "member.removed"
+    rooms: ClassVar[tuple[str, ...]] = ("assistance", "conversation")
+
+    user: Person
+
+
+class SessionEnded(Event):
+    """A session is over; the sidecar closes its sockets. Without `session_id`: every session of the person."""
+
+    type: ClassVar[str] = "session.ended"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    session_id: int | None = None
+    reason: str
+
+
+class AccessChanged(Event):
+    """What this person may do has changed (roles, duty): the sidecar asks again for every room of theirs."""
+
+    type: ClassVar[str] = "access.changed"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+
+class Location(BaseModel):
+    """A live location on its way to the others of a job, or to the console. Carries no number and is never replayed."""
+
+    type: ClassVar[str] = "assistance.location"
+    rooms: ClassVar[tuple[str, ...]] = ("assistance", "console")
+
+    assistance_id: int | None
+    user_id: int
+    lat: float
+    lng: float
+    heading: float | None = None
+    speed: float | None = None
+    accuracy: float | None = None
+    at: datetime
+
+
+NUMBERED: tuple[type[Event], ...] = (
+    AssistanceOffered,
+    AssistanceWithdrawn,
+    AssistanceStatus,
+    MessageCreated,
+    MemberAdded,
+    MemberRemoved,
+    SessionEnded,
+    AccessChanged,
+)
+"""Every event that the backend emits. An event missing here cannot be emitted."""
+
+
+class Envelope(BaseModel):
+    """What travels on a room's channel and what clients receive, the event's own fields under `data`.
+
+    `number` is dense per room and null for what carries none (locations, hints); `epoch` names the database's life:
+    another epoch means that numbers start anew. `cursor` for a later join is `<epoch>.<number>`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    room: str
+    number: int | None
+    epoch: str
+    type: str
+    at: datetime
+    request_id: str
+    data: dict[str, Any]
+
+
+class PartitionBehind(BaseModel):
+    """On the nodes' channel: the events of these partitions may not have reached everyone; ask their heads."""
+
+    partitions: list[int]
+
+
+class Canary(BaseModel):
+    """On the nodes' channel: a sidecar says every five seconds that it speaks, so that each proves that it hears."""
+
+    canary: str
+    """The node that says it."""
+
+
+class ResyncRequired(BaseModel):
+    """To one socket, unnumbered: numbers of the room start anew; read the REST snapshot and go on from `cursor`."""
+
+    type: ClassVar[str] = "resync_required"
+
+    cursor: str
+
+
+class PositionReport(BaseModel):
+    """A person's position on its way to PostgreSQL. Without `lat` and `lng` it only says that the phone is alive."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    lat: float | None = None
+    lng: float | None = None
+    heading: float | None = None
+    speed: float | None = None
+    accuracy: float | None = None
+    at: datetime
+
+
+def make_cursor(epoch: str, number: int) -> str:
+    return f"{epoch}.{number}"
+
+
+def read_cursor(cursor: str) -> tuple[str, int]:
+    """Epoch and number of a cursor. Raises ValueError when it is not one."""
+    epoch, dot, number = cursor.rpartition(".")
+    if not (dot and epoch and number.isascii() and number.isdigit() and len(number) < 19):
+        raise ValueError("not a cursor")
+    return epoch, int(number)
