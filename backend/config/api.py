@@ -24,7 +24,8 @@ see is not found.
 **Retries.** Send an `Idempotency-Key` with a `POST`: the same key and body have one effect and get the first answer
 again (`Idempotent-Replayed: true`).
 
-**Lists** take `page` and `page_size`, feeds an opaque `cursor`; follow `next` and `previous`. An unknown filter is an error.
+**Lists** take `page` and `page_size`, feeds an opaque `cursor`; follow `next` and `previous`. An unknown filter is an
+error.
 
 **Money** is a decimal string with its currency, **times** are RFC 3339 with an offset, **places** are WGS 84 degrees.
 

@@ -1,6 +1,5 @@
 """Every address of the backend."""
 
-from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import URLPattern, URLResolver, path
 
 from backend.config.api import api, docs_page, redoc_page

@@ -124,11 +124,10 @@ def environment() -> Environment:
     try:
         return Environment()
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentence(detail) for detail in error.errors())) from None
+        raise SettingsError("; ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors())) from None
 
 
-def _sentence(detail: object) -> str:
-    assert isinstance(detail, dict)
-    name = ".".join(str(part) for part in detail["loc"]).upper()
-    reason = str(detail["msg"]).removeprefix("Value error, ")
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(map(str, location)).upper()
+    reason = message.removeprefix("Value error, ")
     return f"The setting {name} is wrong: {reason}" if name else f"The settings are refused: {reason}"

@@ -69,9 +69,7 @@ def relay_lag() -> float:
 
 @cache
 def _redis() -> redis.Redis:
-    return redis.Redis.from_url(
-        environment().redis_url, socket_timeout=0.2, socket_connect_timeout=0.2, retry=None
-    )
+    return redis.Redis.from_url(environment().redis_url, socket_timeout=0.2, socket_connect_timeout=0.2, retry=None)
 
 
 def redis_answers() -> bool:

@@ -22,7 +22,7 @@ JobFunction = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
-    """A registered job: its function takes `now` and its own arguments by keyword, and ignores what it does not know."""
+    """A registered job: its function takes `now` and its own arguments by keyword, and ignores any others."""
 
     name: str
     run: JobFunction
@@ -41,7 +41,7 @@ def job(
     max_attempts: int = 8,
     first_pause: timedelta = timedelta(seconds=1),
 ) -> Callable[[JobFunction], JobFunction]:
-    """Register a job under `module.verb_noun`. It is retried after pauses that double, then it is dead and stays seen."""
+    """Register a job under `module.verb_noun`. It is retried after pauses that double; then it is dead, and kept."""
 
     def register(function: JobFunction) -> JobFunction:
         known = _registry.get(name)

@@ -46,10 +46,13 @@ def problems(*kinds: type[Problem]) -> dict[str, Any]:
 
 def operations(api: NinjaAPI) -> Iterator[tuple[str, Operation]]:
     """Every operation with its path, as it is served."""
-    for router in api._get_bound_routers():  # noqa: SLF001 - Ninja has no public way to walk its operations
+    for router in api._get_bound_routers():
         for path, view in router.path_operations.items():
             for operation in view.operations:
-                yield "/" + "/".join(part.strip("/") for part in (router.prefix, path) if part.strip("/")) + "/", operation
+                yield (
+                    "/" + "/".join(part.strip("/") for part in (router.prefix, path) if part.strip("/")) + "/",
+                    operation,
+                )
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def refuse_unknown_query(operation: Operation) -> None:
         if model.__ninja_param_source__ == "query"
         for name in getattr(model, "__ninja_flatten_map__", model.model_fields)
     }
-    get_values = operation._get_values  # noqa: SLF001 - the one place where Ninja reads a request's values
+    get_values = operation._get_values
 
     def checked(request: Any, *args: Any, **kwargs: Any) -> Any:
         unknown = sorted(set(request.GET) - known)
@@ -130,4 +133,4 @@ def refuse_unknown_query(operation: Operation) -> None:
             )
         return get_values(request, *args, **kwargs)
 
-    operation._get_values = checked  # type: ignore[method-assign]  # noqa: SLF001
+    operation._get_values = checked  # type: ignore[method-assign]

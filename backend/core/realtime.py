@@ -70,11 +70,10 @@ def _parse(name: str) -> Room | None:
         return None
 
 
-def _access(
-    joins: Sequence[JoinRequest], rooms: Sequence[Room | None], actors: dict[int, Actor]
-) -> list[RoomAccess]:
+def _access(joins: Sequence[JoinRequest], rooms: Sequence[Room | None], actors: dict[int, Actor]) -> list[RoomAccess]:
     """Ask each kind's gate once for all who seek it."""
     by_kind: dict[RoomKind, list[int]] = defaultdict(list)
+    ids = {index: room.id for index, room in enumerate(rooms) if room is not None}
     for index, (join, room) in enumerate(zip(joins, rooms, strict=True)):
         if room is not None and join.session_id in actors:
             by_kind[room.kind].append(index)
@@ -85,17 +84,14 @@ def _access(
             continue
         seekers = []
         for index in indexes:
-            actor, room = actors[joins[index].session_id], rooms[index]
-            assert room is not None
-            seekers.append(RoomSeeker(user_id=actor.id, roles=actor.roles, room_id=room.id))
+            actor = actors[joins[index].session_id]
+            seekers.append(RoomSeeker(user_id=actor.id, roles=actor.roles, room_id=ids[index]))
         for index, granted in zip(indexes, gates[kind](seekers), strict=True):
             access[index] = granted
     return access
 
 
-def _first_numbers(
-    joins: Sequence[JoinRequest], access: Sequence[RoomAccess], heads: dict[str, int]
-) -> list[int]:
+def _first_numbers(joins: Sequence[JoinRequest], access: Sequence[RoomAccess], heads: dict[str, int]) -> list[int]:
     """The number of each person's own `member.added`. Not numbered yet: the next one; purged: all that is kept."""
     wanted = {granted.added_event_id for granted in access if granted.added_event_id is not None}
     numbers = dict(EventRow.objects.filter(pk__in=wanted).values_list("pk", "number")) if wanted else {}

@@ -62,7 +62,7 @@ def transition(
     values = {**(set or {}), "status": to, "updated_at": now}
     changed = _update_where(thing, values=values, expect=expect, where=where or {})
     if changed is None:
-        present = type(thing)._base_manager.filter(pk=thing.pk).values_list("status", flat=True).first()  # noqa: SLF001
+        present = type(thing)._base_manager.filter(pk=thing.pk).values_list("status", flat=True).first()
         raise otherwise(current_status=present)
     before, thing.version = changed
     for name, value in values.items():
@@ -99,20 +99,27 @@ def _update_where(
     thing: LifeCycleModel, *, values: Mapping[str, Any], expect: Collection[str], where: Mapping[str, Any]
 ) -> tuple[str, int] | None:
     """The conditional update. Returns the old state and the new version, or None when no row matched."""
+    meta = thing._meta
 
     def column(name: str) -> sql.Identifier:
-        return sql.Identifier(thing._meta.get_field(name).column)  # type: ignore[union-attr]  # noqa: SLF001
+        return sql.Identifier(_field(name).column)
 
     def stored(name: str, value: Any) -> Any:
-        return thing._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]  # noqa: SLF001
+        return _field(name).get_db_prep_save(value, connection)
+
+    def _field(name: str) -> models.Field[Any, Any]:
+        field = meta.get_field(name)
+        if not isinstance(field, models.Field):
+            raise TypeError(f"{name} is no column")
+        return field
 
     statement = sql.SQL(
         "UPDATE {table} SET {assignments}, version = version + 1"
         " WHERE {key} = %s AND status = ANY(%s){conditions} RETURNING old.status, version"
     ).format(
-        table=sql.Identifier(thing._meta.db_table),
+        table=sql.Identifier(meta.db_table),
         assignments=sql.SQL(", ").join(sql.SQL("{} = %s").format(column(name)) for name in values),
-        key=sql.Identifier(thing._meta.pk.column),
+        key=sql.Identifier(meta.pk.column),
         conditions=sql.SQL("").join(sql.SQL(" AND {} IS NOT DISTINCT FROM %s").format(column(name)) for name in where),
     )
     parameters = [
