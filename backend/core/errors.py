@@ -14,7 +14,7 @@ class FieldProblem(TypedDict):
     message: str
 
 
-class Problem(Exception):  # noqa: N818 - a problem is what RFC 9457 calls it
+class Problem(Exception):
     """Base of all errors that a caller may see. Subclasses set the class attributes; `detail` may be made precise."""
 
     status: ClassVar[int] = 409

@@ -5,145 +5,171 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Clock',
+            name="Clock",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('offset_ms', models.BigIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("offset_ms", models.BigIntegerField(default=0)),
             ],
             options={
-                'db_table': 'core_clock',
+                "db_table": "core_clock",
             },
         ),
         migrations.CreateModel(
-            name='Epoch',
+            name="Epoch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=16)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=16)),
             ],
             options={
-                'db_table': 'core_epoch',
+                "db_table": "core_epoch",
             },
         ),
         migrations.CreateModel(
-            name='RoomHead',
+            name="RoomHead",
             fields=[
-                ('room', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('head', models.BigIntegerField()),
+                ("room", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("head", models.BigIntegerField()),
             ],
             options={
-                'db_table': 'core_room_head',
+                "db_table": "core_room_head",
             },
         ),
         migrations.CreateModel(
-            name='Timer',
+            name="Timer",
             fields=[
-                ('name', models.CharField(max_length=80, primary_key=True, serialize=False)),
-                ('next_run_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=80, primary_key=True, serialize=False)),
+                ("next_run_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'core_timer',
+                "db_table": "core_timer",
             },
         ),
         migrations.CreateModel(
-            name='AuditRow',
+            name="AuditRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('actor_id', models.BigIntegerField(null=True)),
-                ('action', models.CharField(max_length=80)),
-                ('reference', models.CharField(max_length=60)),
-                ('changes', models.JSONField(default=dict)),
-                ('request_id', models.CharField(max_length=64)),
-                ('client_address', models.GenericIPAddressField(null=True)),
-                ('at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("actor_id", models.BigIntegerField(null=True)),
+                ("action", models.CharField(max_length=80)),
+                ("reference", models.CharField(max_length=60)),
+                ("changes", models.JSONField(default=dict)),
+                ("request_id", models.CharField(max_length=64)),
+                ("client_address", models.GenericIPAddressField(null=True)),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'core_audit',
-                'indexes': [models.Index(fields=['reference', '-id'], name='audit_of_thing'), models.Index(fields=['actor_id', '-id'], name='audit_of_actor')],
+                "db_table": "core_audit",
+                "indexes": [
+                    models.Index(fields=["reference", "-id"], name="audit_of_thing"),
+                    models.Index(fields=["actor_id", "-id"], name="audit_of_actor"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='EventRow',
+            name="EventRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('room', models.CharField(max_length=40)),
-                ('partition', models.PositiveSmallIntegerField()),
-                ('number', models.BigIntegerField(null=True)),
-                ('type', models.CharField(max_length=40)),
-                ('data', models.TextField()),
-                ('request_id', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField()),
-                ('written_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("room", models.CharField(max_length=40)),
+                ("partition", models.PositiveSmallIntegerField()),
+                ("number", models.BigIntegerField(null=True)),
+                ("type", models.CharField(max_length=40)),
+                ("data", models.TextField()),
+                ("request_id", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField()),
+                ("written_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'db_table': 'core_event',
-                'indexes': [models.Index(condition=models.Q(('number__isnull', True)), fields=['partition', 'id'], name='event_unnumbered'), models.Index(fields=['created_at'], name='event_created_at')],
-                'constraints': [models.UniqueConstraint(fields=('room', 'number'), name='event_number_once_per_room')],
+                "db_table": "core_event",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("number__isnull", True)),
+                        fields=["partition", "id"],
+                        name="event_unnumbered",
+                    ),
+                    models.Index(fields=["created_at"], name="event_created_at"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("room", "number"), name="event_number_once_per_room")],
             },
         ),
         migrations.CreateModel(
-            name='IdempotentAnswer',
+            name="IdempotentAnswer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('user_id', models.BigIntegerField()),
-                ('operation', models.CharField(max_length=200)),
-                ('key', models.CharField(max_length=255)),
-                ('body_hash', models.BinaryField(max_length=32)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('body', models.BinaryField()),
-                ('created_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("user_id", models.BigIntegerField()),
+                ("operation", models.CharField(max_length=200)),
+                ("key", models.CharField(max_length=255)),
+                ("body_hash", models.BinaryField(max_length=32)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("body", models.BinaryField()),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'core_idempotent_answer',
-                'indexes': [models.Index(fields=['created_at'], name='idempotent_answer_age')],
-                'constraints': [models.UniqueConstraint(fields=('user_id', 'operation', 'key'), name='idempotent_answer_once')],
+                "db_table": "core_idempotent_answer",
+                "indexes": [models.Index(fields=["created_at"], name="idempotent_answer_age")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user_id", "operation", "key"), name="idempotent_answer_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='JobRow',
+            name="JobRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80)),
-                ('queue', models.CharField(choices=[('critical', 'critical'), ('bulk', 'bulk')], max_length=8)),
-                ('arguments', models.JSONField()),
-                ('request_id', models.CharField(max_length=64)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('done', 'Done'), ('dead', 'Dead')], default='pending', max_length=7)),
-                ('run_at', models.DateTimeField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('fence', models.PositiveIntegerField(default=0)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('last_error', models.TextField(default='')),
-                ('finished_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80)),
+                ("queue", models.CharField(choices=[("critical", "critical"), ("bulk", "bulk")], max_length=8)),
+                ("arguments", models.JSONField()),
+                ("request_id", models.CharField(max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("done", "Done"), ("dead", "Dead")],
+                        default="pending",
+                        max_length=7,
+                    ),
+                ),
+                ("run_at", models.DateTimeField()),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("fence", models.PositiveIntegerField(default=0)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("last_error", models.TextField(default="")),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'core_job',
-                'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['queue', 'run_at', 'id'], name='job_pending'), models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['finished_at'], name='job_finished')],
+                "db_table": "core_job",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "pending")), fields=["queue", "run_at", "id"], name="job_pending"
+                    ),
+                    models.Index(
+                        condition=models.Q(("finished_at__isnull", False)), fields=["finished_at"], name="job_finished"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='StateChange',
+            name="StateChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reference', models.CharField(max_length=40)),
-                ('version', models.PositiveIntegerField()),
-                ('from_status', models.CharField(max_length=20)),
-                ('to_status', models.CharField(max_length=20)),
-                ('by_id', models.BigIntegerField(null=True)),
-                ('reason', models.TextField(default='')),
-                ('at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reference", models.CharField(max_length=40)),
+                ("version", models.PositiveIntegerField()),
+                ("from_status", models.CharField(max_length=20)),
+                ("to_status", models.CharField(max_length=20)),
+                ("by_id", models.BigIntegerField(null=True)),
+                ("reason", models.TextField(default="")),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'core_state_change',
-                'constraints': [models.UniqueConstraint(fields=('reference', 'version'), name='state_change_once_per_version')],
+                "db_table": "core_state_change",
+                "constraints": [
+                    models.UniqueConstraint(fields=("reference", "version"), name="state_change_once_per_version")
+                ],
             },
         ),
     ]

@@ -1,0 +1,78 @@
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import pytest
+from django.db import transaction
+from pytest_django import DjangoDbBlocker
+
+from backend.core import jobs, outbox
+from backend.core.models import EventRow, JobRow
+from backend.core.outbox import emit, subscribe, subscribers_of
+from backend.core.request_context import caused_by
+from shared_contracts.events import AccessChanged, Event, SessionEnded
+from shared_contracts.rooms import partition_of
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Unheard(Event):
+    type: ClassVar[str] = "unheard.of"
+    rooms: ClassVar[tuple[str, ...]] = ()
+
+
+@pytest.mark.django_db
+class TestEmit:
+    def test_writes_one_row_per_room_without_a_number(self) -> None:
+        with caused_by("r-1"):
+            ids = emit(SessionEnded(session_id=7, reason="logout"), rooms=["user:1", "user:2"], now=NOW)
+        rows = list(EventRow.objects.order_by("id"))
+        assert [row.pk for row in rows] == ids
+        assert [(row.room, row.number, row.type, row.request_id) for row in rows] == [
+            ("user:1", None, "session.ended", "r-1"),
+            ("user:2", None, "session.ended", "r-1"),
+        ]
+        assert [row.partition for row in rows] == [partition_of("user:1"), partition_of("user:2")]
+        assert rows[0].data == '{"session_id":7,"reason":"logout"}'
+
+    def test_refuses_an_event_that_the_contracts_do_not_know(self) -> None:
+        with pytest.raises(LookupError):
+            emit(Unheard(), rooms=["user:1"], now=NOW)
+
+
+@pytest.mark.django_db
+class TestSubscribe:
+    @pytest.fixture(autouse=True)
+    def _own_registries(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(outbox, "_subscribers", {})
+        monkeypatch.setattr(jobs, "_registry", {})
+
+    def test_an_event_enqueues_one_job_per_subscriber_in_the_same_transaction(self) -> None:
+        for name in ("tests.first", "tests.second"):
+            jobs.job(name)(lambda **_: None)
+            subscribe(AccessChanged, job=name)
+        subscribe(AccessChanged, job="tests.first")
+        assert subscribers_of(AccessChanged) == ("tests.first", "tests.second")
+        try:
+            with transaction.atomic():
+                emit(AccessChanged(), rooms=["user:1"], now=NOW)
+                assert sorted(JobRow.objects.values_list("name", flat=True)) == ["tests.first", "tests.second"]
+                raise InterruptedError
+        except InterruptedError:
+            pass
+        assert (EventRow.objects.count(), JobRow.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+class TestEnqueue:
+    def test_refuses_a_job_that_nobody_registered(self) -> None:
+        with pytest.raises(LookupError):
+            jobs.enqueue("tests.unknown", now=NOW)
+
+
+class TestOutsideATransaction:
+    def test_neither_events_nor_jobs_are_written(self, django_db_blocker: DjangoDbBlocker) -> None:
+        with django_db_blocker.unblock():
+            with pytest.raises(RuntimeError):
+                emit(AccessChanged(), rooms=["user:1"], now=NOW)
+            with pytest.raises(RuntimeError):
+                jobs.enqueue("tests.any", now=NOW)

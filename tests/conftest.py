@@ -1,0 +1,54 @@
+"""What every test may use."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from backend.core import clock
+from tests.support.api import Api
+from tests.support.people import Member, make_member
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """The database stands already: tests/servers.py copied it from the migrated template."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def close_pool() -> Iterator[None]:
+    yield
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+
+
+class Moment:
+    """The time that everything in this process believes in."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def forward(self, **by: float) -> datetime:
+        self.now += timedelta(**by)
+        return self.now
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Moment:
+    """Pins the clock to a Wednesday morning; `at.forward(minutes=5)` moves it."""
+    moment = Moment(datetime(2030, 5, 15, 9, 30, tzinfo=UTC))
+    monkeypatch.setattr(clock, "now", lambda: moment.now)
+    return moment
+
+
+@pytest.fixture
+def api() -> Api:
+    """The API as anyone meets it: `api.post("/auth/login/", {...})`, or `api.as_(member).get("/me/")`."""
+    return Api()
+
+
+@pytest.fixture
+def member(db: None) -> Callable[..., Member]:
+    """Makes people: `member("assistant", name="Ana")` is signed in."""
+    return make_member
