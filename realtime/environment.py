@@ -117,5 +117,7 @@ def read_environment() -> Environment:
         for detail in error.errors():
             name = ".".join(str(part) for part in detail["loc"]).upper()
             reason = detail["msg"].removeprefix("Value error, ")
-            sentences.append(f"The setting {name} is wrong: {reason}" if name else f"The settings are refused: {reason}")
+            sentences.append(
+                f"The setting {name} is wrong: {reason}" if name else f"The settings are refused: {reason}"
+            )
         raise SettingsError("; ".join(sentences)) from None

@@ -31,7 +31,7 @@ class Frame:
         self.payload = payload
         self._wire: bytes | None = None
 
-    def encode(self, b64: bool = False) -> str:  # noqa: ARG002 - the signature that engine.io calls
+    def encode(self, b64: bool = False) -> str:
         """The packet's text, as engine.io's own packets give it."""
         return self.payload.decode()
 

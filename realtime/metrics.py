@@ -20,7 +20,9 @@ class Metrics:
         self.repeats = Counter(f"{prefix}repeats", "Events dropped as already handed out.", registry=self.registry)
         self.fills = Counter(f"{prefix}fills", "Gaps filled from the backend.", registry=self.registry)
         self.resyncs = Counter(f"{prefix}resyncs", "Rooms whose numbers started anew.", registry=self.registry)
-        self.reconnects = Counter(f"{prefix}redis_connects", "Connections to Redis for listening.", registry=self.registry)
+        self.reconnects = Counter(
+            f"{prefix}redis_connects", "Connections to Redis for listening.", registry=self.registry
+        )
         self.closed = Counter(f"{prefix}closed", "Sockets closed by the node.", ["code"], registry=self.registry)
         self.refused = Counter(f"{prefix}refused", "Connects refused.", ["code"], registry=self.registry)
         self.commands = Counter(f"{prefix}commands", "Commands answered.", ["command", "code"], registry=self.registry)
