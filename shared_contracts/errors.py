@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     OFFER_GONE = "offer_gone"
     OPEN_REQUEST_EXISTS = "open_request_exists"
     QUOTE_EXPIRED = "quote_expired"
+    TARIFF_MISSING = "tariff_missing"
     CONVERSATION_CLOSED = "conversation_closed"
     EMAIL_TAKEN = "email_taken"
     PHONE_TAKEN = "phone_taken"

@@ -4,7 +4,7 @@ Nothing but PostgreSQL is touched before the commit. After it the relay is woken
 it looks several times a second anyway.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -25,13 +25,28 @@ def emit(event: Event, *, rooms: Iterable[str], now: datetime) -> list[int]:
 
     Must be called in the transaction of the change it tells of.
     """
+    return emit_all([(event, list(rooms))], now=now)
+
+
+def emit_all(events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime) -> list[int]:
+    """`emit` for several events, each with its rooms, in order and in one statement."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("emit() outside a transaction: the event could outlive a change that never was")
+    rows = [row for event, rooms in events for row in _rows(event, rooms, now)]
+    EventRow.objects.bulk_create(rows)
+    for event, _ in events:
+        for job in _subscribers.get(event.type, ()):
+            jobs.enqueue(job, now=now, event=event.model_dump(mode="json"))
+    transaction.on_commit(_wake_for_events)
+    return [row.pk for row in rows]
+
+
+def _rows(event: Event, rooms: Sequence[str], now: datetime) -> Iterator[EventRow]:
     if event.type not in _known:
         raise LookupError(f"{event.type} is missing in shared_contracts.events.NUMBERED")
     data = event.model_dump_json()
-    rows = EventRow.objects.bulk_create(
-        EventRow(
+    for room in rooms:
+        yield EventRow(
             room=room,
             partition=partition_of(room),
             type=event.type,
@@ -39,12 +54,6 @@ def emit(event: Event, *, rooms: Iterable[str], now: datetime) -> list[int]:
             request_id=request_id(),
             created_at=now,
         )
-        for room in rooms
-    )
-    for job in _subscribers.get(event.type, ()):
-        jobs.enqueue(job, now=now, event=event.model_dump(mode="json"))
-    transaction.on_commit(_wake_for_events)
-    return [row.pk for row in rows]
 
 
 def _wake_for_events() -> None:
