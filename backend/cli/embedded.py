@@ -64,7 +64,9 @@ class _Server:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -92,6 +94,10 @@ class _Server:
             self._lock.close()
             self._lock = None
 
+    def is_ready(self) -> bool:
+        """`start()` has waited for it."""
+        return True
+
     def kill(self) -> None:
         """End it as a crash would; `start()` brings it back."""
         if self.child is not None:
@@ -107,8 +113,9 @@ class _Server:
             self.child.signal(signal.SIGCONT)
 
     def restart(self) -> None:
-        """Stop cleanly and start again."""
-        self.stop()
+        """Stop cleanly and start again under the same addresses."""
+        if self.child is not None:
+            self.child.stop()
         self.start()
 
     def _start(self) -> None:
@@ -322,7 +329,8 @@ class EmbeddedRedis(_Server):
 
     @property
     def url(self) -> str:
-        return f"unix://{quote(str(self._socket))}?db=0"
+        """Its first database; `?db=1` up to `?db=15` name the others."""
+        return f"unix://{quote(str(self._socket))}"
 
     @property
     def _socket(self) -> Path:
@@ -368,7 +376,9 @@ class EmbeddedRedis(_Server):
 def _package_folder(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise UserError(f"The package {name} is missing: start again with ./callout, or set DATABASE_URL and REDIS_URL.")
+        raise UserError(
+            f"The package {name} is missing: start again with ./callout, or set DATABASE_URL and REDIS_URL."
+        )
     return Path(spec.origin).parent
 
 

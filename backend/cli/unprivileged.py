@@ -40,7 +40,9 @@ def server_account(data: Path) -> Account | None:
             continue
         if entry.pw_uid:
             return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    raise UserError("PostgreSQL does not run as root, and there is no account `nobody`: start Callout as an ordinary user.")
+    raise UserError(
+        "PostgreSQL does not run as root, and there is no account `nobody`: start Callout as an ordinary user."
+    )
 
 
 def is_reachable(path: Path, account: Account | None) -> bool:
@@ -99,13 +101,21 @@ def socket_folder(path: Path, name_bytes: int, account: Account | None) -> Path:
 
     A comma in the path would be read as a list of hosts by libpq, so it asks for the temporary one too.
     """
+    if path.is_symlink() and _is_ours(path, account):
+        return path.readlink()  # its name is in the URLs that clients were given: a restart keeps it
     leave_socket_folder(path)
     if len(os.fsencode(path)) + 1 + name_bytes <= SOCKET_PATH_BYTES and "," not in str(path):
         return own_folder(path, account)
-    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)  # of a time when the path was shorter
     folder = own_folder(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_TEMPORARY)), account)
     path.symlink_to(folder)
     return folder
+
+
+def _is_ours(link: Path, account: Account | None) -> bool:
+    target = link.readlink()
+    uid = account.uid if account else os.geteuid()
+    return target.is_dir() and not target.is_symlink() and target.stat().st_uid == uid
 
 
 def leave_socket_folder(path: Path) -> None:
