@@ -88,6 +88,7 @@ class JobRow(models.Model):
         db_table = "core_job"
         indexes = [
             models.Index(fields=["queue", "run_at", "id"], condition=Q(status="pending"), name="job_pending"),
+            models.Index(fields=["queue"], condition=Q(status="pending", sent_at__isnull=False), name="job_out"),
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="job_finished"),
         ]
 

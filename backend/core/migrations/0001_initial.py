@@ -148,6 +148,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("status", "pending")), fields=["queue", "run_at", "id"], name="job_pending"
                     ),
                     models.Index(
+                        condition=models.Q(("sent_at__isnull", False), ("status", "pending")),
+                        fields=["queue"],
+                        name="job_out",
+                    ),
+                    models.Index(
                         condition=models.Q(("finished_at__isnull", False)), fields=["finished_at"], name="job_finished"
                     ),
                 ],
