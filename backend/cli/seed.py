@@ -1,0 +1,72 @@
+"""Demo data: a tariff, a client, six assistants around Algiers, and a manager."""
+
+import argparse
+from datetime import date
+
+from django.db import transaction
+
+from backend.accounts import public as accounts
+from backend.cli.errors import UserError
+from backend.core import clock
+from backend.core.environment import environment
+from backend.dispatch import public as dispatch
+
+PASSWORD = "demo-callout-2030"
+CLIENT = ("client", "nadia@callout.example", "Nadia Belkacem")
+MANAGER = ("manager", "manager@callout.example", "Malik Saadi")
+ASSISTANTS = (
+    ("amel@callout.example", "Amel Hamdi", "towing", "light", "b", (36.7600, 3.0550)),
+    ("bachir@callout.example", "Bachir Kaci", "towing", "heavy", "c", (36.7420, 3.0800)),
+    ("chafia@callout.example", "Chafia Meziane", "repair", "light", "b", (36.7700, 3.0300)),
+    ("djamel@callout.example", "Djamel Ould Ali", "towing", "light", "b", (36.6890, 3.0900)),
+    ("elias@callout.example", "Elias Ferhat", "repair", "light", "b", (36.7300, 3.0900)),
+    ("farida@callout.example", "Farida Aït Saïd", "towing", "heavy", "c", (36.7900, 3.0500)),
+)
+SIGN_INS = [
+    ("client", CLIENT[1], PASSWORD),
+    ("assistant", ASSISTANTS[0][0], PASSWORD),
+    ("assistant", ASSISTANTS[1][0], PASSWORD),
+    ("manager", MANAGER[1], PASSWORD),
+]
+"""Role, e-mail address, password: what `up` prints."""
+
+
+def run_seed(args: argparse.Namespace) -> int:
+    """Write the demo data once. Production has no demo accounts."""
+    if environment().environment == "production":
+        raise UserError("Demo accounts have a password that everybody knows: they are not made in production.")
+    if accounts.is_email_known(CLIENT[1]):
+        print("The demo data are there already.")
+        return 0
+    if args.if_empty and accounts.has_people():
+        return 0
+    with transaction.atomic():
+        seed()
+    print(f"Demo data written: {len(ASSISTANTS) + 2} people, a tariff.")
+    return 0
+
+
+def seed() -> None:
+    """The rows themselves."""
+    now = clock.now()
+    dispatch.ensure_demo_tariffs(now=now)
+    accounts.register_user(roles=[CLIENT[0]], name=CLIENT[2], email=CLIENT[1], password=PASSWORD, now=now)
+    accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
+    for email, name, service_type, vehicle_class, category, (lat, lng) in ASSISTANTS:
+        person = accounts.register_user(
+            roles=["assistant"],
+            name=name,
+            email=email,
+            password=PASSWORD,
+            assistant=accounts.AssistantFields(
+                service_type=service_type,
+                vehicle_type="Tow truck" if service_type == "towing" else "Workshop van",
+                vehicle_class=vehicle_class,
+                licence_category=category,
+                licence_number=f"DEMO-{email.partition('@')[0].upper()}",
+                licence_expires_on=date(2039, 12, 31),
+                vehicle_registration_number="00042-116-16",
+            ),
+            now=now,
+        )
+        dispatch.put_on_duty(user_id=person.id, lat=lat, lng=lng, now=now)
