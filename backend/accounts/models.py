@@ -30,14 +30,16 @@ class User(AbstractBaseUser):
     last_login = None  # the sessions know
 
     username = models.CharField(max_length=40)
-    email = models.EmailField(max_length=254, null=True)
-    phone_number = models.CharField(max_length=16, null=True)
+    # Null, never empty: what is missing is not unique.
+    email = models.EmailField(max_length=254, null=True)  # noqa: DJ001
+    phone_number = models.CharField(max_length=16, null=True)  # noqa: DJ001
     """E.164 in shape."""
     phone_signs_in = models.BooleanField(default=True)
     """Whether the number identifies the account; numbers are unique among those that do."""
     name = models.CharField(max_length=150)
-    first_name = models.CharField(max_length=75)
-    last_name = models.CharField(max_length=75)
+    first_name = models.CharField(max_length=150)
+    last_name = models.CharField(max_length=150)
+    """Empty for those who have one name only."""
     roles = ArrayField(models.CharField(max_length=12, choices=[(role.value, role.value) for role in Role]))
     is_active = models.BooleanField(default=True)
     is_verified = models.BooleanField(default=False)
@@ -68,8 +70,13 @@ class User(AbstractBaseUser):
                 condition=Q(email__isnull=False) | Q(phone_number__isnull=False), name="user_reachable"
             ),
             models.CheckConstraint(
-                condition=Q(lat__isnull=True, lng__isnull=True) | Q(lat__range=(-90, 90), lng__range=(-180, 180)),
+                # A comparison with null would be let pass.
+                condition=Q(lat__isnull=True, lng__isnull=True)
+                | Q(lat__isnull=False, lng__isnull=False, lat__range=(-90, 90), lng__range=(-180, 180)),
                 name="user_place_on_earth",
+            ),
+            models.CheckConstraint(
+                condition=Q(roles__contained_by=[role.value for role in Role]) & ~Q(roles=[]), name="user_has_roles"
             ),
         ]
 
@@ -115,11 +122,11 @@ class Session(models.Model):
 class RefreshToken(models.Model):
     """One link of a session's chain of refresh tokens. A parent has one successor, whoever asks how often."""
 
-    jti = models.CharField(primary_key=True, max_length=32)
+    jti = models.UUIDField(primary_key=True)
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
     parent = models.OneToOneField("self", on_delete=models.CASCADE, null=True, related_name="successor")
     device = models.BinaryField(max_length=32)
-    """SHA-256 of the agent and address that asked: the same device may ask twice within the grace."""
+    """SHA-256 of the agent and address that it was given to: the same device may ask twice within the grace."""
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 

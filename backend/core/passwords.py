@@ -1,7 +1,11 @@
 """Password hashing: Argon2id with OWASP's small parameters, and never more than two at a time in a process."""
 
+from base64 import b64encode
+from secrets import token_bytes
 from threading import BoundedSemaphore
 
+from argon2 import DEFAULT_HASH_LENGTH
+from argon2.low_level import ARGON2_VERSION
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 AT_ONCE = 2
@@ -24,3 +28,10 @@ class Argon2id(Argon2PasswordHasher):
     def verify(self, password: str, encoded: str) -> bool:
         with _turns:
             return super().verify(password, encoded)
+
+
+def decoy() -> str:
+    """What no password matches, but costs as much to check as a real one: for accounts that are not there."""
+    parameters = f"m={Argon2id.memory_cost},t={Argon2id.time_cost},p={Argon2id.parallelism}"
+    salt, digest = b64encode(token_bytes(16)), b64encode(token_bytes(DEFAULT_HASH_LENGTH))
+    return f"argon2$argon2id$v={ARGON2_VERSION}${parameters}${salt.decode().rstrip('=')}${digest.decode().rstrip('=')}"

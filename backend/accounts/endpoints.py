@@ -1,0 +1,182 @@
+"""Signing up and in, one's own profile and roles."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+from ninja.decorators import decorate_view
+from ninja.responses import Status
+
+from backend.accounts import selectors
+from backend.accounts.errors import EmailTaken, InvalidCredentials, PhoneTaken, RoleHeld, UsernameTaken
+from backend.accounts.models import User
+from backend.accounts.schemas import (
+    LoginIn,
+    LogoutIn,
+    ProfileIn,
+    RefreshIn,
+    RegisterIn,
+    RoleIn,
+    SignedInOut,
+    UserOut,
+)
+from backend.accounts.services import ending, profile, registration, roles, signing_in
+from backend.accounts.services.registration import NewAccount
+from backend.accounts.values import Device, Tokens
+from backend.core import auth, clock, etags
+from backend.core.actor import Role
+from backend.core.errors import InvalidToken, PreconditionFailed
+from backend.core.etags import IfMatch
+from backend.core.geo import Point
+from backend.core.idempotency import idempotent
+from backend.core.openapi import problems
+from backend.core.request_context import client_address
+from shared_contracts.events import Place
+
+router = Router()
+
+
+@router.post(
+    "/auth/register/",
+    response={201: SignedInOut},
+    auth=None,
+    operation_id="register",
+    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken),
+)
+def register(request: HttpRequest, payload: RegisterIn) -> Status[dict[str, Any]]:
+    """Create an account and sign in.
+
+    Give a `name`, or `first_name` and `last_name`; an `email`, a `phone_number`, or both. Assistants also give their
+    vehicle and licence; others must not. Nobody makes themselves a manager or an admin.
+    """
+    account = NewAccount(
+        roles=[Role(role) for role in payload.roles],
+        location=_point(payload.location),
+        assistant=payload.assistant_fields(),
+        **payload.model_dump(
+            include={
+                "name",
+                "first_name",
+                "last_name",
+                "email",
+                "phone_number",
+                "username",
+                "city",
+                "country",
+                "address",
+            }
+        ),
+    )
+    user, tokens = registration.register(
+        account=account, password=payload.password, device=_device(request), now=clock.now()
+    )
+    return Status(201, _signed_in(user, tokens))
+
+
+@router.post(
+    "/auth/login/",
+    response=SignedInOut,
+    auth=None,
+    operation_id="login",
+    openapi_extra=problems(InvalidCredentials),
+)
+def login(request: HttpRequest, payload: LoginIn) -> dict[str, Any]:
+    """Sign in with an e-mail address, a phone number or a username.
+
+    An unknown account, a wrong password, a role that is not held and an account out of use give the same answer.
+    """
+    user, tokens = signing_in.sign_in(
+        identifier=payload.identifier,
+        password=payload.password,
+        roles=payload.roles,
+        device=_device(request),
+        now=clock.now(),
+    )
+    return _signed_in(user, tokens)
+
+
+@router.post(
+    "/auth/token/refresh/",
+    response=SignedInOut,
+    auth=None,
+    operation_id="refreshTokens",
+    openapi_extra=problems(InvalidToken),
+)
+def refresh_tokens(request: HttpRequest, payload: RefreshIn) -> dict[str, Any]:
+    """Exchange a refresh token for the next pair of tokens.
+
+    Each refresh token works once: using it again ends the whole session. The same device may ask again within ten
+    seconds and gets the same refresh token, so an answer that was lost on the way does no harm.
+    """
+    user, tokens = signing_in.refresh(token=payload.refresh, device=_device(request), now=clock.now())
+    return _signed_in(user, tokens)
+
+
+@router.post("/auth/logout/", response={204: None}, auth=auth.any_user, operation_id="logout")
+def logout(request: HttpRequest, payload: LogoutIn | None = None) -> Status[None]:
+    """End this session, or with `all` every session of mine. Its tokens and sockets stop at once."""
+    ending.sign_out(actor=auth.actor(request), everywhere=payload is not None and payload.all, now=clock.now())
+    return Status(204, None)
+
+
+@router.get("/me/", response=UserOut, auth=auth.any_user, operation_id="readMe")
+def read_me(request: HttpRequest, response: HttpResponse) -> User:
+    """My own profile."""
+    user = selectors.get_own(auth.actor(request))
+    etags.tag(response, user.version)
+    return user
+
+
+@router.patch(
+    "/me/",
+    response=UserOut,
+    auth=auth.any_user,
+    operation_id="updateMe",
+    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken, PreconditionFailed),
+)
+def update_me(request: HttpRequest, response: HttpResponse, payload: ProfileIn, if_match: IfMatch = None) -> User:
+    """Change my profile; what is left out stays as it is.
+
+    A new e-mail address or phone number must be verified again. One of the two must be left. With `name` alone, first
+    and last name follow it; with `first_name` or `last_name`, the whole name follows them.
+    """
+    changes = payload.changes()
+    if "location" in changes:
+        changes["location"] = _point(changes["location"])
+    user = profile.change_profile(
+        actor=auth.actor(request), changes=changes, wanted_versions=etags.wanted_versions(if_match), now=clock.now()
+    )
+    etags.tag(response, user.version)
+    return user
+
+
+@router.post(
+    "/me/roles/",
+    response={201: UserOut},
+    auth=auth.any_user,
+    operation_id="takeRole",
+    openapi_extra=problems(RoleHeld),
+)
+@decorate_view(idempotent)
+def take_role(request: HttpRequest, payload: RoleIn) -> Status[User]:
+    """Take one more role.
+
+    An assistant gives vehicle and licence with it. `manager` and `admin` are given by others. The present access token
+    serves the new role at once.
+    """
+    user = roles.take_role(
+        actor=auth.actor(request), role=Role(payload.role), assistant=payload.assistant_fields(), now=clock.now()
+    )
+    return Status(201, user)
+
+
+def _device(request: HttpRequest) -> Device:
+    return Device(address=client_address(), agent=request.headers.get("User-Agent", "").replace("\0", ""))
+
+
+def _signed_in(user: User, tokens: Tokens) -> dict[str, Any]:
+    return {"user": user, "access": tokens.access, "refresh": tokens.refresh}
+
+
+def _point(place: Place | None) -> Point | None:
+    return Point(place.lat, place.lng) if place else None

@@ -1,0 +1,26 @@
+"""What may stand in the way of signing up, in, and of changing oneself."""
+
+from backend.core.errors import NotAuthenticated, Problem
+from shared_contracts.errors import ErrorCode
+
+
+class InvalidCredentials(NotAuthenticated):
+    """The same for an unknown account, a wrong password, a role that is not held and an inactive account."""
+
+    code, title = ErrorCode.INVALID_CREDENTIALS, "No account matches this identifier and password."
+
+
+class EmailTaken(Problem):
+    code, title = ErrorCode.EMAIL_TAKEN, "Another account has this e-mail address."
+
+
+class PhoneTaken(Problem):
+    code, title = ErrorCode.PHONE_TAKEN, "Another account has this phone number."
+
+
+class UsernameTaken(Problem):
+    code, title = ErrorCode.USERNAME_TAKEN, "Another account has this username."
+
+
+class RoleHeld(Problem):
+    code, title = ErrorCode.ROLE_HELD, "You hold this role already."

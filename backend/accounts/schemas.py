@@ -1,0 +1,253 @@
+"""What the operations of accounts take and give. Shapes only: the rules are the services'."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from backend.accounts import rules
+from backend.accounts.models import LicenceCategory, ServiceType, User, VehicleClass
+from backend.accounts.values import AssistantFields, DrivingLicense
+from backend.core.actor import SELF_SERVICE, Role
+from backend.core.environment import environment
+from backend.core.schemas import In, Line, Out, Text
+from backend.core.tokens import MAX_TOKEN_LENGTH
+from shared_contracts.events import Place
+
+LEFT_OUT: Any = Field(default_factory=lambda: None)
+"""The default of a field that may be left out, but not be null: read it from `model_fields_set` only."""
+
+SelfServiceRole = StrEnum("SelfServiceRole", {role.name: role.value for role in Role if role in SELF_SERVICE})  # type: ignore[misc]
+
+
+def _email(text: str) -> str:
+    try:
+        validate_email(text)
+    except ValidationError:
+        raise ValueError("this is no e-mail address") from None
+    return text
+
+
+def _phone_number(text: str) -> str:
+    number = rules.phone_number(text, default_region=environment().default_phone_region)
+    if number is None:
+        raise ValueError("this is no telephone number; the international form is +213550123456")
+    return number
+
+
+def _country(text: str) -> str:
+    if text and text.upper() not in _countries():
+        raise ValueError("a country is named by its two letters, ISO 3166-1")
+    return text.upper()
+
+
+@cache
+def _countries() -> frozenset[str]:
+    table = files("tzdata").joinpath("zoneinfo", "iso3166.tab").read_text()
+    return frozenset(line[:2] for line in table.splitlines() if not line.startswith("#"))
+
+
+def _time_zone(text: str) -> str:
+    if text not in _time_zones():
+        raise ValueError("a time zone is named as in the IANA database, such as Africa/Algiers")
+    return text
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _without_doubles(roles: list[Any]) -> list[Any]:
+    if len(set(roles)) < len(roles):
+        raise ValueError("a role stands here twice")
+    return roles
+
+
+OneLine = Annotated[Line, AfterValidator(rules.one_line)]
+Name = Annotated[OneLine, Field(min_length=1, max_length=150, examples=["Amel Haddad"])]
+FirstName = Annotated[OneLine, Field(min_length=1, max_length=150, examples=["Amel"])]
+LastName = Annotated[OneLine, Field(max_length=150, examples=["Haddad"])]
+Email = Annotated[Line, Field(max_length=254, examples=["amel@example.org"]), AfterValidator(_email)]
+PhoneNumber = Annotated[
+    Line,
+    Field(max_length=40, description="National forms are read in the default region.", examples=["+213550123456"]),
+    AfterValidator(_phone_number),
+]
+Username = Annotated[
+    str,
+    Field(
+        min_length=3,
+        max_length=40,
+        # Without a letter it could be read as a telephone number at sign-in.
+        pattern=r"^[0-9._-]*[A-Za-z][A-Za-z0-9._-]*$",
+        examples=["amel-haddad"],
+    ),
+]
+Password = Annotated[Text, Field(max_length=128, examples=["correct horse battery staple"])]
+City = Annotated[Line, Field(max_length=100, examples=["Algiers"])]
+Country = Annotated[Line, Field(max_length=2, examples=["DZ"]), AfterValidator(_country)]
+Address = Annotated[Line, Field(max_length=300, examples=["12 rue Didouche Mourad"])]
+VehicleType = Annotated[Line, Field(min_length=1, max_length=100, examples=["Renault tow truck"])]
+RegistrationNumber = Annotated[
+    Line,
+    BeforeValidator(lambda given: str(given) if type(given) is int and abs(given) < 10**20 else given),
+    Field(min_length=1, max_length=20, description="A whole number is kept as its text.", examples=["00123-116-16"]),
+]
+
+
+class PlaceIn(Place, In):
+    """A point on the earth, WGS 84 degrees."""
+
+
+class DrivingLicenseIn(In):
+    """A driving licence that has not run out."""
+
+    category: LicenceCategory
+    number: Annotated[Line, Field(min_length=1, max_length=40, examples=["DZ-2210457"])]
+    expires_on: Annotated[date, Field(examples=["2031-06-30"])]
+
+
+class AssistantFieldsIn(In):
+    """What an assistant must show: vehicle and licence. Fields may be left out; the services say which are missing."""
+
+    service_type: ServiceType = LEFT_OUT
+    vehicle_type: VehicleType = LEFT_OUT
+    vehicle_class: VehicleClass = LEFT_OUT
+    driving_license: DrivingLicenseIn = LEFT_OUT
+    vehicle_registration_number: RegistrationNumber = LEFT_OUT
+
+    def assistant_fields(self) -> AssistantFields:
+        """The given ones of these fields, as the services take them."""
+        licence: DrivingLicenseIn | None = self.driving_license
+        return AssistantFields(
+            service_type=self.service_type,
+            vehicle_type=self.vehicle_type,
+            vehicle_class=self.vehicle_class,
+            driving_license=DrivingLicense(licence.category, licence.number, licence.expires_on) if licence else None,
+            vehicle_registration_number=self.vehicle_registration_number,
+        )
+
+
+class RegisterIn(AssistantFieldsIn):
+    """A new account: a name, an e-mail address or a phone number or both, and a password."""
+
+    roles: Annotated[
+        list[SelfServiceRole], Field(min_length=1, examples=[["client"]]), AfterValidator(_without_doubles)
+    ]
+    name: Name | None = None
+    first_name: FirstName | None = None
+    last_name: LastName | None = None
+    email: Email | None = None
+    phone_number: PhoneNumber | None = None
+    username: Annotated[Username | None, Field(description="Made from the name when left out.")] = None
+    password: Annotated[Password, Field(min_length=8)]
+    city: City = ""
+    country: Country = ""
+    address: Address = ""
+    location: PlaceIn | None = None
+
+
+class LoginIn(In):
+    """Who signs in."""
+
+    identifier: Annotated[
+        Line,
+        Field(
+            min_length=1,
+            max_length=254,
+            description="E-mail address, phone number or username.",
+            examples=["amel@example.org"],
+        ),
+    ]
+    password: Annotated[Password, Field(min_length=1)]
+    roles: Annotated[
+        list[Role] | None,
+        Field(min_length=1, max_length=len(Role), description="Only an account that holds one of these."),
+    ] = None
+
+
+class RefreshIn(In):
+    """A refresh token that was not used yet."""
+
+    refresh: Annotated[Text, Field(min_length=1, max_length=MAX_TOKEN_LENGTH)]
+
+
+class LogoutIn(In):
+    """What ends: this session, or all."""
+
+    all: Annotated[bool, Field(description="End every session of mine, on all devices.")] = False
+
+
+class RoleIn(AssistantFieldsIn):
+    """One more role, with what it asks for."""
+
+    role: SelfServiceRole
+
+
+class ProfileIn(In):
+    """What changes; a field that is left out stays as it is."""
+
+    name: Name = LEFT_OUT
+    first_name: FirstName = LEFT_OUT
+    last_name: LastName = LEFT_OUT
+    email: Annotated[Email | None, Field(description="A new one must be verified again; null removes it.")] = LEFT_OUT
+    phone_number: Annotated[
+        PhoneNumber | None, Field(description="A new one must be verified again; null removes it.")
+    ] = LEFT_OUT
+    username: Username = LEFT_OUT
+    bio: Annotated[Line, Field(max_length=1000)] = LEFT_OUT
+    city: City = LEFT_OUT
+    country: Country = LEFT_OUT
+    address: Address = LEFT_OUT
+    location: Annotated[PlaceIn | None, Field(description="Null removes it.")] = LEFT_OUT
+    time_zone: Annotated[Line, Field(max_length=64, examples=["Africa/Algiers"]), AfterValidator(_time_zone)] = LEFT_OUT
+    language: Annotated[str, Field(max_length=10, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", examples=["fr"])] = (
+        LEFT_OUT
+    )
+    hide_presence: bool = LEFT_OUT
+
+    def changes(self) -> dict[str, Any]:
+        """Only the fields that were given."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class UserOut(Out):
+    """A person as they see themselves."""
+
+    id: int
+    username: str
+    name: str
+    first_name: str
+    last_name: str
+    email: str | None
+    phone_number: str | None
+    roles: list[Role]
+    bio: str
+    city: str
+    country: str
+    address: str
+    location: Place | None
+    time_zone: str
+    language: str
+    hide_presence: bool
+    is_verified: bool
+    created_at: datetime
+
+    @staticmethod
+    def resolve_location(user: User) -> Place | None:
+        return None if user.lat is None or user.lng is None else Place(lat=user.lat, lng=user.lng)
+
+
+class SignedInOut(Out):
+    """Who signed in, and their tokens: `access` for the `Authorization` header, `refresh` for the next pair."""
+
+    user: UserOut
+    access: str
+    refresh: str

@@ -1,0 +1,83 @@
+"""A person's own profile."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from backend.accounts.models import User
+from backend.accounts.services.registration import names_of
+from backend.accounts.services.uniqueness import decided_by_the_database
+from backend.core import audit
+from backend.core.actor import Actor
+from backend.core.errors import NotFound, PreconditionFailed
+from backend.core.geo import Point
+from backend.core.references import make_reference
+
+NAMES = ("name", "first_name", "last_name")
+CHANGEABLE = frozenset(
+    {*NAMES, "email", "phone_number", "username", "bio", "city", "country", "address", "location"}
+    | {"time_zone", "language", "hide_presence"}
+)
+
+
+@transaction.atomic
+def change_profile(
+    *, actor: Actor, changes: Mapping[str, Any], wanted_versions: Collection[int] | None, now: datetime
+) -> User:
+    """Change the given ones of CHANGEABLE; the others stay. A new e-mail address or phone number is not verified.
+
+    `location` is a Point or None. `wanted_versions` None accepts any present version. Raises PreconditionFailed,
+    EmailTaken, PhoneTaken, UsernameTaken, or a 422.
+    """
+    if unknown := set(changes) - CHANGEABLE:
+        raise ValueError(f"not changeable: {unknown}")
+    user = lock_active(actor.id)
+    if wanted_versions is not None and user.version not in wanted_versions:
+        raise PreconditionFailed
+    values = _columns(user, changes)
+    different = {name: value for name, value in values.items() if getattr(user, name) != value}
+    if not different:
+        return user
+    if not {"email", "phone_number"}.isdisjoint(different):
+        different["is_verified"] = False
+    with decided_by_the_database():
+        save_changes(user, different, now=now)
+    audit.record(
+        actor=actor,
+        action="accounts.profile_changed",
+        reference=make_reference("user", user.pk),
+        changes={"fields": sorted(different)},
+        now=now,
+    )
+    return user
+
+
+def lock_active(user_id: int) -> User:
+    """The row of an active person, held until the end of the transaction. Raises NotFound."""
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id, is_active=True).first()
+    if user is None:
+        raise NotFound
+    return user
+
+
+def save_changes(user: User, values: Mapping[str, Any], *, now: datetime) -> None:
+    """Write columns of a row that the caller has locked, and raise its version."""
+    written = {**values, "version": user.version + 1, "updated_at": now}
+    User.objects.filter(pk=user.pk).update(**written)
+    for name, value in written.items():
+        setattr(user, name, value)
+
+
+def _columns(user: User, changes: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: value for name, value in changes.items() if name not in {*NAMES, "location"}}
+    if "location" in changes:
+        location: Point | None = changes["location"]
+        values["lat"], values["lng"] = (location.lat, location.lng) if location else (None, None)
+    if "name" in changes:
+        values.update(names_of(**{name: changes.get(name) for name in NAMES}))
+    elif not changes.keys().isdisjoint(NAMES):
+        first, last = (changes.get(name, getattr(user, name)) for name in ("first_name", "last_name"))
+        values.update(names_of(name=None, first_name=first, last_name=last))
+    return values

@@ -1,0 +1,42 @@
+"""Who is behind a session, asked on every request: one plain statement, no ORM in between."""
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+from backend.core import auth, clock
+from backend.core.actor import Actor
+
+_ALIVE = (
+    "FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
+    " WHERE s.ended_at IS NULL AND s.expires_at > %s AND u.is_active"
+)
+_ONE = f"SELECT u.roles {_ALIVE} AND s.id = %s AND u.id = %s"
+_MANY = f"SELECT s.id, u.id, u.roles {_ALIVE} AND (s.id, u.id) IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[]))"  # noqa: S608 - only our own texts
+
+
+class Sessions:
+    """A session lives until it is ended or has run out, and only while its person is active."""
+
+    def actor_of(self, *, session_id: int, user_id: int) -> Actor | None:
+        """The person and their present roles, or None. One query."""
+        with connection.cursor() as cursor:
+            cursor.execute(_ONE, [clock.now(), session_id, user_id])
+            row: tuple[list[str]] | None = cursor.fetchone()
+        return Actor(id=user_id, roles=frozenset(row[0]), session_id=session_id) if row else None
+
+    def actors_of(self, sessions: Sequence[tuple[int, int]]) -> dict[int, Actor]:
+        """Of many (session id, user id): the people of those alive, by session id. One query."""
+        session_ids, user_ids = [pair[0] for pair in sessions], [pair[1] for pair in sessions]
+        with connection.cursor() as cursor:
+            cursor.execute(_MANY, [clock.now(), session_ids, user_ids])
+            rows: list[tuple[int, int, list[str]]] = cursor.fetchall()
+        return {
+            session_id: Actor(id=user_id, roles=frozenset(roles), session_id=session_id)
+            for session_id, user_id, roles in rows
+        }
+
+
+def answer_for_sessions() -> None:
+    """Called once when the apps are ready."""
+    auth.set_session_source(Sessions())
