@@ -73,7 +73,7 @@ class Child:
         return self._process.poll() is None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end (seconds; TimeoutExpired), read what it said last, and return its exit code, negative for a signal."""
+        """Wait for the end, and return its exit code: negative for a signal. Raises TimeoutExpired (seconds)."""
         code = self._process.wait(timeout)
         if not self._swept:
             # What the program started itself, such as a server's workers, ends with it.

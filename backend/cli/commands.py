@@ -22,8 +22,7 @@ def up(_args: argparse.Namespace) -> int:
     on_terminal = sys.stdout.isatty()
     form = outer.get("LOG_FORMAT") or ("console" if on_terminal else "json")
     log = Log(as_json=form == "json", coloured=on_terminal and not outer.get("NO_COLOR"))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    _end_on_signals()
     stack = Stack(seed=True, env={"LOG_FORMAT": form}, log=log)
     try:
         stack.start()
@@ -41,6 +40,13 @@ def up(_args: argparse.Namespace) -> int:
     return 0
 
 
+def _end_on_signals() -> None:
+    """Treat the signals that ask for an end like Ctrl-C, also when a shell started us in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup` ignores it on purpose
+            signal.signal(number, signal.default_int_handler)
+
+
 def _welcome(stack: Stack) -> Iterator[str]:
     yield "Callout is up; Ctrl-C stops it."
     yield f"  API        {stack.url('backend')}/api/v1/"
@@ -55,7 +61,7 @@ def _welcome(stack: Stack) -> Iterator[str]:
 
 @contextmanager
 def surroundings(*, migrate: bool = True) -> Iterator[dict[str, str]]:
-    """The environment of the running stack; or of servers started for as long as this lasts; or of those named by URLs."""
+    """The environment of the running stack, of servers that DATABASE_URL names, or of some started for this long."""
     outer = outer_environment()
     running = None if outer.get("DATABASE_URL") else running_stack(home_folder(outer))
     if running is not None:

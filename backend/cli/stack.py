@@ -173,7 +173,9 @@ class Stack:
         return self.outer.get(HOSTS.get(role_of(name), "")) or "127.0.0.1"
 
     def _claim_home(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
+        if not self.home.exists():
+            self.home.mkdir(parents=True)
+            self.home.chmod(0o711)  # a root's servers walk through it; every file in it has its own mode
         lock = (self.home / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -217,6 +219,8 @@ class Stack:
                 on_line=lambda line: self._log("postgres", line),
             )
             self._supervisor.add("postgres", postgres).wait_ready()
+            if postgres.data_dir.parent != self.home:
+                self._log("callout", f"The servers cannot reach {self.home}; the data are in {postgres.data_dir}.")
             self.environment |= {"DATABASE_URL": postgres.app_url, "DATABASE_OWNER_URL": postgres.owner_url}
             self._on_step("postgres")
         if self.embeds_redis:
