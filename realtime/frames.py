@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from shared_contracts.events import Envelope
+
 TEXT_FRAME = 0x81
 """RFC 6455: a final text frame. Servers do not mask."""
 
@@ -55,8 +57,13 @@ def event_frame(name: str, body: bytes) -> Frame:
     return Frame(b"42[" + msgspec.json.encode(name) + b"," + body + b"]")
 
 
+def envelope_frame(envelope: Envelope) -> Frame:
+    """An event of a room that the node itself says."""
+    return event_frame(envelope.type, envelope.model_dump_json().encode())
+
+
 def model_frame(name: str, model: BaseModel) -> Frame:
-    """A Socket.IO event that carries a model; what is None is left out."""
+    """A notice to one socket; what is None is left out."""
     return event_frame(name, model.model_dump_json(exclude_none=True).encode())
 
 

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from realtime.backend import Backend
 from realtime.clients import Client, Clients, Person, Position
 from realtime.environment import Timing
-from realtime.frames import model_frame
+from realtime.frames import envelope_frame
 from realtime.metrics import Metrics
 from realtime.rooms import Hub
 from shared_contracts.commands import Answer, LocationUpdate
@@ -89,7 +89,7 @@ class Locations:
         for raw in kept:
             if raw is not None and name in client.rooms:
                 location = Location.model_validate_json(raw).model_copy(update={"assistance_id": parsed.id})
-                client.connection.push(model_frame(Location.type, self._envelope(name, location)))
+                client.connection.push(envelope_frame(self._envelope(name, location)))
 
     async def keep_fresh(self) -> None:
         """Say every half minute that the phones of the assistants on duty are alive, so that their positions stay valid."""

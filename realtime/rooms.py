@@ -18,7 +18,7 @@ import structlog
 from realtime.backend import Backend, BackendAway
 from realtime.clients import Client
 from realtime.environment import Timing
-from realtime.frames import Event, model_frame
+from realtime.frames import Event, envelope_frame
 from realtime.metrics import Metrics
 from realtime.server import Connection
 from realtime.subscriber import Subscriber
@@ -341,7 +341,7 @@ class Hub:
             request_id="",
             data=ResyncRequired(cursor=make_cursor(epoch, head)).model_dump(),
         )
-        frame = model_frame(notice.type, notice)
+        frame = envelope_frame(notice)
         for client, arrival in list(room.arrivals.items()):
             if arrival.stage is Stage.HELD:
                 arrival.held.clear()

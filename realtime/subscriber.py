@@ -94,6 +94,10 @@ class Subscriber:
             self._late.discard(room)
             self._outbox.put_nowait(("UNSUBSCRIBE", room))
 
+    def is_confirmed(self, room: str) -> bool:
+        """Whether Redis has confirmed the subscription."""
+        return room in self._wanted and self._wanted[room].is_set()
+
     async def confirmed(self, room: str) -> bool:
         """Wait a moment until Redis confirms the subscription; when it does so later, `on_late` is told."""
         event = self._wanted.get(room)
