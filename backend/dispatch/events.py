@@ -1,0 +1,76 @@
+"""What dispatch tells the world: its events, made from rows and names."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from backend.accounts import public as accounts
+from backend.core.geo import Point
+from backend.dispatch.models import Assistance, Offer
+from shared_contracts.events import (
+    AssistanceOffered,
+    AssistanceStatus,
+    AssistanceWithdrawn,
+    Event,
+    Person,
+    Place,
+)
+from shared_contracts.rooms import assistance_room, assistant_room
+
+WithdrawalReason = Literal["accepted_by_another", "canceled", "expired"]
+Fact = tuple[Event, list[str]]
+"""An event and the rooms that carry it."""
+
+
+def named(*user_ids: int | None) -> dict[int, Person]:
+    """These people as events and answers name them. One query."""
+    found = accounts.people([user_id for user_id in user_ids if user_id is not None])
+    return {user_id: Person(id=user_id, name=person.name) for user_id, person in found.items()}
+
+
+def place(point: Point) -> Place:
+    return Place(lat=point.lat, lng=point.lng)
+
+
+def status_changed(assistance: Assistance, people: Mapping[int, Person], *, reason: str, now: datetime) -> Fact:
+    """To the job's room, and to its assistant's own: their other devices are not in the job's room."""
+    total_price = assistance.money(assistance.total_price)
+    rooms = [assistance_room(assistance.pk)]
+    if assistance.assistant_id is not None:
+        rooms.append(assistant_room(assistance.assistant_id))
+    return AssistanceStatus(
+        assistance_id=assistance.pk,
+        version=assistance.version,
+        status=assistance.status,
+        client=people[assistance.client_id],
+        assistant=None if assistance.assistant_id is None else people[assistance.assistant_id],
+        conversation_id=assistance.conversation_id,
+        total_price=total_price and total_price.out(),
+        reason=reason,
+        at=now,
+    ), rooms
+
+
+def offered(assistance: Assistance, offer: Offer, client: Person) -> Fact:
+    total_price = assistance.money(assistance.total_price)
+    return AssistanceOffered(
+        assistance_id=assistance.pk,
+        version=assistance.version,
+        service_type=assistance.requested_service,
+        vehicle_class=assistance.vehicle_class,
+        vehicle_type=assistance.vehicle_type,
+        pickup=place(assistance.pickup),
+        dropoff=assistance.dropoff and place(assistance.dropoff),
+        distance_km=offer.distance_m / 1000,
+        eta_minutes=offer.eta_minutes,
+        price=total_price and total_price.out(),
+        client=client,
+        note=assistance.note,
+        wave=offer.wave,
+        expires_at=assistance.expires_at,
+    ), [assistant_room(offer.assistant_id)]
+
+
+def withdrawn(assistance: Assistance, assistant_ids: list[int], reason: WithdrawalReason) -> Fact:
+    rooms = [assistant_room(assistant_id) for assistant_id in assistant_ids]
+    return AssistanceWithdrawn(assistance_id=assistance.pk, version=assistance.version, reason=reason), rooms

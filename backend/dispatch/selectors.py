@@ -1,0 +1,175 @@
+"""Every read of roadside jobs: who may see which, and what the services load and lock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from backend.core.actor import Actor
+from backend.core.errors import NotFound
+from backend.dispatch.errors import NobodyToTalkTo, TariffMissing
+from backend.dispatch.models import Assistance, DispatchAssistant, Offer, Tariff, TrackPoint, Wave
+from backend.dispatch.states import OPEN, TAKEN, OfferStatus, Party, Status
+
+MAX_TRACK_POINTS = 10_000
+
+
+def _open_offers(actor: Actor) -> QuerySet[Offer]:
+    return Offer.objects.filter(assistant_id=actor.id, status=OfferStatus.OPEN)
+
+
+def get_assistance_for(actor: Actor, assistance_id: int, *, lock: bool = False) -> tuple[Assistance, Party]:
+    """A job and what this person is to it; locked against other changes on demand. Raises NotFound. One query."""
+    rows = Assistance.objects.annotate(
+        offered=Exists(_open_offers(actor).filter(assistance_id=OuterRef("pk"), round=OuterRef("round")))
+    )
+    if lock:
+        rows = rows.select_for_update(no_key=True, of=("self",))
+    assistance = rows.filter(pk=assistance_id).first()
+    if assistance is None:
+        raise NotFound
+    if actor.is_manager:
+        return assistance, Party.MANAGER
+    if actor.id == assistance.client_id:
+        return assistance, Party.CLIENT
+    if actor.id == assistance.assistant_id:
+        return assistance, Party.ASSISTANT
+    if assistance.offered:
+        return assistance, Party.OFFERED
+    raise NotFound
+
+
+def get_party_assistance(actor: Actor, assistance_id: int) -> Assistance:
+    """A job that this person is client or assistant of, or manages. Raises NotFound. One query."""
+    assistance, party = get_assistance_for(actor, assistance_id)
+    if party is Party.OFFERED:
+        raise NotFound
+    return assistance
+
+
+def get_conversation_id(actor: Actor, assistance_id: int) -> int:
+    """The conversation of a job that this very person is client or assistant of. Raises NotFound or NobodyToTalkTo."""
+    assistance = Assistance.objects.filter(Q(client_id=actor.id) | Q(assistant_id=actor.id), pk=assistance_id).first()
+    if assistance is None:
+        raise NotFound
+    if assistance.conversation_id is None:
+        raise NobodyToTalkTo(current_status=assistance.status)
+    return assistance.conversation_id
+
+
+def get_offer_to(actor: Actor, assistance_id: int) -> Offer:
+    """The last offer of a job to this person, with the job. Raises NotFound for who was never asked. One query."""
+    offer = (
+        Offer.objects.filter(assistance_id=assistance_id, assistant_id=actor.id)
+        .select_related("assistance")
+        .order_by("-round")
+        .first()
+    )
+    if offer is None:
+        raise NotFound
+    return offer
+
+
+def lock_searching(assistance_id: int, *, round_: int) -> Assistance | None:
+    """The job, locked, if this round of its search is still going on. One query."""
+    return (
+        Assistance.objects.select_for_update(no_key=True)
+        .filter(pk=assistance_id, round=round_, status=Status.REQUESTED)
+        .first()
+    )
+
+
+def open_request_of(client_id: int) -> int | None:
+    return Assistance.objects.filter(client_id=client_id, status__in=OPEN).values_list("pk", flat=True).first()
+
+
+def list_assistance_for(actor: Actor, *, statuses: Sequence[str], oldest_first: bool) -> QuerySet[Assistance]:
+    """One's own jobs as client or assistant and those on offer to one; all of them for managers."""
+    rows = Assistance.objects.order_by("id" if oldest_first else "-id")
+    if not actor.is_manager:
+        offered = _open_offers(actor).values("assistance_id")
+        rows = rows.filter(Q(client_id=actor.id) | Q(assistant_id=actor.id) | Q(pk__in=offered))
+    return rows.filter(status__in=statuses) if statuses else rows
+
+
+def list_offers_to(actor: Actor, assistances: Sequence[Assistance]) -> dict[int, Offer]:
+    """This person's offers of the jobs' present rounds, by job. One query."""
+    offers = Offer.objects.filter(assistant_id=actor.id, assistance__in=assistances, round=F("assistance__round"))
+    return {offer.assistance_id: offer for offer in offers}
+
+
+def list_track(assistance: Assistance) -> Sequence[TrackPoint]:
+    """Where the present assistant of the job has been since accepting it, in order."""
+    if assistance.accepted_at is None:
+        return []
+    points = TrackPoint.objects.filter(assistance=assistance, at__gte=assistance.accepted_at)
+    return points.order_by("at", "id")[:MAX_TRACK_POINTS]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How a job was offered: its waves in order, each with its offers nearest first."""
+
+    assistance: Assistance
+    waves: Sequence[tuple[Wave, Sequence[Offer]]]
+
+    @property
+    def user_ids(self) -> list[int]:
+        offered = [offer.assistant_id for _, offers in self.waves for offer in offers]
+        return offered + [one["assistant_id"] for wave, _ in self.waves for one in wave.left_out]
+
+
+def get_trace(actor: Actor, assistance_id: int) -> Trace:
+    """For managers. Raises NotFound. Three queries."""
+    assistance, _ = get_assistance_for(actor, assistance_id)
+    offers = Offer.objects.filter(assistance=assistance).order_by("distance_m", "id")
+    by_wave: dict[tuple[int, int], list[Offer]] = {}
+    for offer in offers:
+        by_wave.setdefault((offer.round, offer.wave), []).append(offer)
+    waves = Wave.objects.filter(assistance=assistance).order_by("round", "number")
+    return Trace(assistance, [(wave, by_wave.get((wave.round, wave.number), [])) for wave in waves])
+
+
+def tariff_at(service_type: str, vehicle_class: str, at: datetime) -> Tariff:
+    """What holds at that moment. Raises TariffMissing. One query."""
+    tariff = (
+        Tariff.objects.filter(service_type=service_type, vehicle_class=vehicle_class, valid_from__lte=at)
+        .order_by("-valid_from")
+        .first()
+    )
+    if tariff is None:
+        raise TariffMissing
+    return tariff
+
+
+def list_tariffs(*, now: datetime) -> QuerySet[Tariff]:
+    """What holds now and what is announced."""
+    newer = Tariff.objects.filter(
+        service_type=OuterRef("service_type"),
+        vehicle_class=OuterRef("vehicle_class"),
+        valid_from__lte=now,
+        valid_from__gt=OuterRef("valid_from"),
+    )
+    return Tariff.objects.filter(~Exists(newer)).order_by("service_type", "vehicle_class", "valid_from")
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """Whether a person is on duty as an assistant, and the jobs they are client or assistant of that go on."""
+
+    on_duty: bool
+    job_ids: Sequence[int]
+    has_job: bool
+    """Whether one of them is theirs to do."""
+
+
+def at_work(actor: Actor) -> AtWork:
+    """Two queries."""
+    jobs = Assistance.objects.filter(Q(client_id=actor.id) | Q(assistant_id=actor.id), status__in=TAKEN)
+    found = list(jobs.values_list("pk", "assistant_id"))
+    return AtWork(
+        on_duty=DispatchAssistant.objects.filter(pk=actor.id, on_duty=True).exists(),
+        job_ids=[pk for pk, _ in found],
+        has_job=any(assistant_id == actor.id for _, assistant_id in found),
+    )

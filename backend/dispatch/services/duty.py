@@ -1,0 +1,72 @@
+"""On and off duty, and the copies of vehicle and licence that matching reads."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from backend.accounts import public as accounts
+from backend.core.actor import Actor
+from backend.core.errors import NotFound
+from backend.core.outbox import emit
+from backend.dispatch.errors import LicenceExpired
+from backend.dispatch.models import DispatchAssistant, Offer
+from backend.dispatch.states import OfferStatus
+from shared_contracts.events import AccessChanged
+from shared_contracts.rooms import user_room
+
+
+@transaction.atomic
+def set_duty(*, actor: Actor, is_active: bool, now: datetime) -> DispatchAssistant:
+    """Go on or off duty. Going on takes the copies anew and makes the last known position count again.
+
+    Going off declines the open offers; a job that was accepted goes on. Raises LicenceExpired.
+    """
+    profile = accounts.assistant_of(actor.id)
+    if is_active and profile.licence_expires_on < now.date():
+        raise LicenceExpired
+    row = _row_of(profile)
+    was_on_duty, row.on_duty = row.on_duty, is_active
+    _copy(profile, row)
+    if is_active:
+        row.fresh_at = now
+    row.save()
+    if not is_active:
+        _decline_open_offers(actor.id, now=now)
+    if was_on_duty is not is_active:
+        # The sidecar takes positions and shows offers by it.
+        emit(AccessChanged(), rooms=[user_room(actor.id)], now=now)
+    return row
+
+
+@transaction.atomic
+def take_over_changes(*, user_id: int, now: datetime) -> None:
+    """Accounts changed an assistant: copy what changed; one who is none any more, or inactive, goes off duty."""
+    row = DispatchAssistant.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if row is None:
+        return
+    try:
+        _copy(accounts.assistant_of(user_id), row)
+    except NotFound:
+        row.on_duty = False
+        _decline_open_offers(user_id, now=now)
+    row.save()
+
+
+def _row_of(profile: accounts.AssistantView) -> DispatchAssistant:
+    """The assistant's row, locked; made when there is none yet."""
+    DispatchAssistant.objects.bulk_create([_copy(profile, DispatchAssistant(pk=profile.user_id))], ignore_conflicts=True)
+    return DispatchAssistant.objects.select_for_update(no_key=True).get(pk=profile.user_id)
+
+
+def _copy(profile: accounts.AssistantView, row: DispatchAssistant) -> DispatchAssistant:
+    row.service_type = profile.service_type
+    row.vehicle_class = profile.vehicle_class
+    row.licence_category = profile.licence_category
+    row.licence_expires_on = profile.licence_expires_on
+    return row
+
+
+def _decline_open_offers(assistant_id: int, *, now: datetime) -> None:
+    Offer.objects.filter(assistant_id=assistant_id, status=OfferStatus.OPEN).update(
+        status=OfferStatus.DECLINED, answered_at=now
+    )

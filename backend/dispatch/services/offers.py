@@ -1,0 +1,121 @@
+"""Answering an offer: exactly one assistant gets the job."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from backend.accounts import public as accounts
+from backend.core.actor import Actor
+from backend.core.errors import Problem
+from backend.core.outbox import emit, emit_all
+from backend.core.references import make_reference
+from backend.core.states import transition
+from backend.dispatch import events, selectors
+from backend.dispatch.errors import AlreadyAccepted, AssistantBusy, LicenceExpired, NotOnDuty, OfferGone, violates
+from backend.dispatch.matching import obstacle_at_claim
+from backend.dispatch.models import ONE_OPEN_JOB, Assistance, Offer
+from backend.dispatch.services.requests import price_of
+from backend.dispatch.services.waves import close_offers
+from backend.dispatch.states import OfferStatus, Status
+from backend.messaging import public as messaging
+from shared_contracts.events import MemberAdded
+from shared_contracts.rooms import assistance_room
+
+_REFUSALS: dict[str, type[Problem]] = {
+    "off_duty": NotOnDuty,
+    "busy": AssistantBusy,
+    "licence_expired": LicenceExpired,
+}
+_LOST_TO_SOMEONE = frozenset({Status.ACCEPTED, Status.ONGOING, Status.COMPLETED})
+
+
+def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Assistance:
+    """Give the job to this assistant; exactly one of many callers wins, and asking again does the winner no harm.
+
+    Raises NotFound (never offered), AlreadyAccepted, OfferGone, AssistantBusy, NotOnDuty or LicenceExpired.
+    """
+    try:
+        with transaction.atomic():
+            return _accept(actor, assistance_id, now)
+    except AlreadyAccepted as lost:
+        raise _gone(lost.data["current_status"]) from None
+    except IntegrityError as error:
+        if not violates(error, ONE_OPEN_JOB):
+            raise
+        raise AssistantBusy from None
+
+
+def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
+    offer = selectors.get_offer_to(actor, assistance_id)
+    assistance = offer.assistance
+    if assistance.assistant_id == actor.id and assistance.status == Status.ACCEPTED:
+        return assistance
+    if assistance.status != Status.REQUESTED:
+        raise AlreadyAccepted(current_status=assistance.status)
+    if offer.status != OfferStatus.OPEN:
+        raise OfferGone
+    accounts.hold_active([actor.id])
+    obstacle, service_type = obstacle_at_claim(assistance, assistant_id=actor.id, now=now)
+    if obstacle is not None:
+        raise _REFUSALS.get(obstacle, OfferGone)
+    transition(
+        assistance,
+        expect={Status.REQUESTED},
+        where={"round": offer.round},
+        to=Status.ACCEPTED,
+        set={"assistant_id": actor.id, "accepted_at": now, **_terms(assistance, service_type)},
+        by=actor,
+        now=now,
+        otherwise=AlreadyAccepted,
+    )
+    _settle(assistance, now=now)
+    return assistance
+
+
+def _settle(assistance: Assistance, *, now: datetime) -> None:
+    """What follows from an acceptance: the room, the conversation, the others' offers, the news."""
+    assert assistance.assistant_id is not None
+    parties = [assistance.client_id, assistance.assistant_id]
+    others = close_offers(assistance, now=now, winner_id=assistance.assistant_id)
+    people = events.named(*parties)
+    joined = MemberAdded(user=people[assistance.assistant_id])
+    (added_event_id,) = emit(joined, rooms=[assistance_room(assistance.pk)], now=now)
+    assistance.assistant_added_event_id = added_event_id
+    assistance.conversation_id = messaging.open_conversation(
+        subject=make_reference("assistance", assistance.pk), participants=parties, now=now
+    )
+    assistance.save(update_fields=["assistant_added_event_id", "conversation_id"])
+    emit_all(
+        [
+            events.status_changed(assistance, people, reason="", now=now),
+            events.withdrawn(assistance, others, "accepted_by_another"),
+        ],
+        now=now,
+    )
+
+
+@transaction.atomic
+def decline_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Assistance:
+    """Say no to an open offer; saying it twice is saying it once. Raises NotFound, AlreadyAccepted or OfferGone."""
+    offer = selectors.get_offer_to(actor, assistance_id)
+    declined = Offer.objects.filter(pk=offer.pk, status=OfferStatus.OPEN).update(
+        status=OfferStatus.DECLINED, answered_at=now
+    )
+    if not declined and offer.status != OfferStatus.DECLINED:
+        raise _gone(offer.assistance.status)
+    return offer.assistance
+
+
+def _terms(assistance: Assistance, service_type: str) -> dict[str, Any]:
+    """Where the service was left open, the winner's, priced by the tariff of the moment it was asked for."""
+    if assistance.requested_service is not None:
+        return {}
+    price = price_of(
+        service_type, assistance.vehicle_class, assistance.pickup, assistance.dropoff, at=assistance.created_at
+    )
+    return {"service_type": service_type, **price}
+
+
+def _gone(status: str | None) -> Problem:
+    return (AlreadyAccepted if status in _LOST_TO_SOMEONE else OfferGone)(current_status=status)

@@ -1,0 +1,163 @@
+"""Asking: what it would cost, and asking for help."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from backend.accounts import public as accounts
+from backend.core.actor import Actor
+from backend.core.environment import environment
+from backend.core.errors import invalid_field
+from backend.core.geo import Point
+from backend.core.outbox import emit_all
+from backend.core.states import record_birth
+from backend.dispatch import events, rules, selectors
+from backend.dispatch.errors import OpenRequestExists, QuoteExpired, violates
+from backend.dispatch.matching import Nearby
+from backend.dispatch.models import ONE_OPEN_REQUEST, Assistance, Quote
+from backend.dispatch.services import waves
+from backend.dispatch.states import Status
+from shared_contracts.events import MemberAdded
+from shared_contracts.rooms import assistance_room
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client asks for. None: any service; the quote's vehicle class, else light; no drop-off; no quote."""
+
+    pickup: Point
+    service_type: str | None = None
+    dropoff: Point | None = None
+    vehicle_class: str | None = None
+    vehicle_type: str = ""
+    note: str = ""
+    quote_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it went out: the job, and who was asked at once, nearest first."""
+
+    assistance: Assistance
+    nearby: list[Nearby]
+
+
+@transaction.atomic
+def quote_assistance(
+    *,
+    actor: Actor,
+    service_type: str,
+    vehicle_class: str,
+    pickup: Point,
+    dropoff: Point | None,
+    now: datetime,
+) -> Quote:
+    """Say what it would cost, and keep to it for `QUOTE_MINUTES`: as often as this person asks. Raises TariffMissing."""
+    return Quote.objects.create(
+        user_id=actor.id,
+        service_type=service_type,
+        **_where(pickup, dropoff),
+        **price_of(service_type, vehicle_class, pickup, dropoff, at=now),
+        created_at=now,
+        expires_at=now + timedelta(minutes=environment().quote_minutes),
+    )
+
+
+def request_assistance(*, actor: Actor, wanted: Wanted, now: datetime) -> Request:
+    """Ask for help; the first offers go out in the same transaction.
+
+    Raises OpenRequestExists (with its id), QuoteExpired, TariffMissing, or 422 for a quote of something else.
+    """
+    try:
+        with transaction.atomic():
+            return _request(actor, wanted, now)
+    except IntegrityError as error:
+        if not violates(error, ONE_OPEN_REQUEST):
+            raise
+        raise OpenRequestExists(assistance_id=selectors.open_request_of(actor.id)) from None
+
+
+def price_of(
+    service_type: str, vehicle_class: str, pickup: Point, dropoff: Point | None, *, at: datetime
+) -> dict[str, Any]:
+    """The columns that say what it costs by the tariff of that moment. Raises TariffMissing."""
+    rate = selectors.tariff_at(service_type, vehicle_class, at).rate
+    distance_m = None if dropoff is None else rules.road_distance_m(pickup, dropoff, rate.road_factor)
+    return {
+        "vehicle_class": vehicle_class,
+        "distance_m": distance_m,
+        "total_price": rules.price_in_advance(service_type, rate, distance_m),
+        "minimum_price": rate.minimum,
+        "currency": rate.currency,
+    }
+
+
+def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
+    accounts.hold_active([actor.id])
+    quote = _take_quote(actor, wanted, now) if wanted.quote_id is not None else None
+    service_type = quote.service_type if quote else wanted.service_type
+    assistance = Assistance(
+        status=Status.REQUESTED,
+        client_id=actor.id,
+        requested_service=service_type,
+        service_type=service_type,
+        vehicle_type=wanted.vehicle_type,
+        note=wanted.note,
+        quote=quote,
+        **_where(wanted.pickup, wanted.dropoff),
+        **_price(quote, service_type, wanted, now),
+        requested_at=now,
+        expires_at=waves.round_end(now),
+        created_at=now,
+        updated_at=now,
+    )
+    assistance.save(force_insert=True)
+    record_birth(assistance, by=actor, now=now)
+    people = events.named(actor.id)
+    emit_all(
+        [
+            (MemberAdded(user=people[actor.id]), [assistance_room(assistance.pk)]),
+            events.status_changed(assistance, people, reason="", now=now),
+        ],
+        now=now,
+    )
+    return Request(assistance, waves.begin_round(assistance, client=people[actor.id], now=now))
+
+
+def _take_quote(actor: Actor, wanted: Wanted, now: datetime) -> Quote:
+    """The quote given back, if it is this person's, still holds, and is for the same thing."""
+    quote = Quote.objects.filter(pk=wanted.quote_id, user_id=actor.id).first()
+    if quote is None:
+        raise invalid_field("body.quote_id", "this is no quote of yours")
+    for name, quoted, asked in (
+        ("service_type", quote.service_type, wanted.service_type or quote.service_type),
+        ("vehicle_class", quote.vehicle_class, wanted.vehicle_class or quote.vehicle_class),
+        ("pickup", quote.pickup, wanted.pickup),
+        ("dropoff", quote.dropoff, wanted.dropoff),
+    ):
+        if quoted != asked:
+            raise invalid_field(f"body.{name}", "the quote is for another one")
+    if quote.expires_at <= now:
+        raise QuoteExpired
+    return quote
+
+
+def _price(quote: Quote | None, service_type: str | None, wanted: Wanted, now: datetime) -> dict[str, Any]:
+    if quote is not None:
+        names = ("vehicle_class", "distance_m", "total_price", "minimum_price", "currency")
+        return {name: getattr(quote, name) for name in names}
+    vehicle_class = wanted.vehicle_class or "light"
+    if service_type is None:
+        return {"vehicle_class": vehicle_class}
+    return price_of(service_type, vehicle_class, wanted.pickup, wanted.dropoff, at=now)
+
+
+def _where(pickup: Point, dropoff: Point | None) -> dict[str, float | None]:
+    return {
+        "pickup_lat": pickup.lat,
+        "pickup_lng": pickup.lng,
+        "dropoff_lat": dropoff.lat if dropoff else None,
+        "dropoff_lng": dropoff.lng if dropoff else None,
+    }
