@@ -22,7 +22,7 @@ from backend.accounts.schemas import (
 )
 from backend.accounts.services import ending, profile, registration, roles, signing_in
 from backend.accounts.services.registration import NewAccount
-from backend.accounts.values import Device, Tokens
+from backend.accounts.services.signing_in import Device, Tokens
 from backend.core import auth, clock, etags
 from backend.core.actor import Role
 from backend.core.errors import InvalidToken, PreconditionFailed

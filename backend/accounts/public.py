@@ -2,8 +2,8 @@
 
 A module that keeps copies of an assistant's vehicle and licence registers itself in `AppConfig.ready()`:
 `ASSISTANT_CHANGED.answered_by("dispatch", listener)`. Its `listener(user_id=…, now=…)` runs in the transaction of every
-change (registered, role taken or withdrawn, vehicle or licence changed, deactivated) and asks `assistants([user_id])`
-what holds now; a person who is missing in the answer is no assistant any more.
+change (registered, role taken or withdrawn, vehicle or licence changed, deactivated) and asks `assistant_of(user_id)`
+what holds now; NotFound means that they are no assistant any more.
 """
 
 from collections.abc import Collection
@@ -11,15 +11,21 @@ from datetime import datetime
 
 from django.db import connection
 
-from backend.accounts.questions import ASSISTANT_CHANGED, AssistantListener
-from backend.accounts.rules import one_line
+from backend.accounts import rules
 from backend.accounts.schemas import AssistantFieldsIn, PlaceIn
-from backend.accounts.selectors import assistant_of, assistants, people
-from backend.accounts.services.assistants import update_assistant_profile
+from backend.accounts.selectors import AssistantView, PersonView, assistant_of, has_people, is_email_known, people
+from backend.accounts.services.assistants import (
+    ASSISTANT_CHANGED,
+    NOTHING_GIVEN,
+    AssistantFields,
+    AssistantListener,
+    DrivingLicense,
+    update_assistant_profile,
+)
+from backend.accounts.services.profile import set_location
 from backend.accounts.services.registration import NewAccount, create_account
-from backend.accounts.values import AssistantFields, AssistantView, DrivingLicense, PersonView
 from backend.core.actor import Role
-from backend.core.errors import NotFound
+from backend.core.errors import NotFound, invalid_field
 
 __all__ = [
     "ASSISTANT_CHANGED",
@@ -28,16 +34,18 @@ __all__ = [
     "AssistantListener",
     "AssistantView",
     "DrivingLicense",
-    "NewAccount",
     "PersonView",
     "PlaceIn",
     "assistant_of",
-    "assistants",
     "create_admin",
+    "create_manager",
+    "has_people",
     "hold_active",
+    "is_email_known",
     "people",
     "person",
     "register_user",
+    "set_location",
     "update_assistant_profile",
 ]
 
@@ -66,15 +74,31 @@ def hold_active(user_ids: Collection[int]) -> None:
         raise NotFound
 
 
-def register_user(*, account: NewAccount, password: str, now: datetime) -> int:
-    """Create an account on behalf of the platform, with any roles and without signing in; returns the person's id.
+def register_user(
+    *,
+    roles: Collection[str],
+    name: str,
+    email: str,
+    password: str,
+    now: datetime,
+    assistant: AssistantFields = NOTHING_GIVEN,
+) -> PersonView:
+    """Create an account on behalf of the platform, with any roles and without signing in.
 
-    Raises EmailTaken, PhoneTaken, UsernameTaken, or a 422 that names each field at fault.
+    Raises EmailTaken, or a 422 that names each field at fault.
     """
-    return create_account(account=account, password=password, now=now).pk
+    if not rules.is_email(email):
+        raise invalid_field("body.email", "this is no e-mail address")
+    account = NewAccount(roles=roles, name=rules.one_line(name), email=email, assistant=assistant)
+    user = create_account(account=account, password=password, now=now)
+    return PersonView(id=user.pk, name=user.name)
 
 
-def create_admin(*, email: str, name: str, password: str, now: datetime) -> int:
-    """Create the account of an admin; returns their id. Raises EmailTaken, or a 422 for a weak password."""
-    account = NewAccount(roles=[Role.ADMIN], name=one_line(name), email=email)
-    return register_user(account=account, password=password, now=now)
+def create_manager(*, email: str, name: str, password: str, now: datetime) -> PersonView:
+    """Create the account of a manager. Raises EmailTaken, or a 422 for a weak password."""
+    return register_user(roles=[Role.MANAGER], name=name, email=email, password=password, now=now)
+
+
+def create_admin(*, email: str, name: str, password: str, now: datetime) -> PersonView:
+    """Create the account of an admin. Raises EmailTaken, or a 422 for a weak password."""
+    return register_user(roles=[Role.ADMIN], name=name, email=email, password=password, now=now)

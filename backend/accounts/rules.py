@@ -1,9 +1,11 @@
-"""Names, telephone numbers and usernames: pure functions, for any script."""
+"""Names, addresses, telephone numbers and usernames: pure functions, for any script."""
 
 import re
 import unicodedata
 
 import phonenumbers
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
 """Kana, Han and Hangul: written without spaces, the family's name first."""
@@ -30,6 +32,15 @@ def join_names(first_name: str, last_name: str) -> str:
     if _UNSPACED.fullmatch(first_name) and _UNSPACED.fullmatch(last_name):
         return last_name + first_name
     return f"{first_name} {last_name}".strip()
+
+
+def is_email(text: str) -> bool:
+    """Whether mail could be sent there: the form only."""
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= 254
 
 
 def phone_number(text: str, *, default_region: str) -> str | None:

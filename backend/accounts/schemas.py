@@ -7,13 +7,11 @@ from importlib.resources import files
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from backend.accounts import rules
 from backend.accounts.models import LicenceCategory, ServiceType, User, VehicleClass
-from backend.accounts.values import AssistantFields, DrivingLicense
+from backend.accounts.services.assistants import AssistantFields, DrivingLicense
 from backend.core.actor import SELF_SERVICE, Role
 from backend.core.environment import environment
 from backend.core.schemas import In, Line, Out, Text
@@ -27,10 +25,8 @@ SelfServiceRole = StrEnum("SelfServiceRole", {role.name: role.value for role in 
 
 
 def _email(text: str) -> str:
-    try:
-        validate_email(text)
-    except ValidationError:
-        raise ValueError("this is no e-mail address") from None
+    if not rules.is_email(text):
+        raise ValueError("this is no e-mail address")
     return text
 
 

@@ -1,11 +1,37 @@
 """Every read of accounts."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from django.db.models import Value
+from django.db.models.functions import Lower
 
 from backend.accounts.models import AssistantProfile, User
-from backend.accounts.values import AssistantView, PersonView
 from backend.core.actor import Actor, Role
 from backend.core.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """A person as others may see them."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantView:
+    """The vehicle and licence of an active person who is an assistant."""
+
+    user_id: int
+    service_type: str
+    vehicle_type: str
+    vehicle_class: str
+    licence_category: str
+    licence_number: str
+    licence_expires_on: date
+    vehicle_registration_number: str
 
 
 def get_own(actor: Actor) -> User:
@@ -45,3 +71,13 @@ def assistant_of(user_id: int) -> AssistantView:
     if found is None:
         raise NotFound
     return found
+
+
+def is_email_known(email: str) -> bool:
+    """Whether an account has this e-mail address. One query."""
+    return User.objects.alias(small=Lower("email")).filter(small=Lower(Value(email))).exists()
+
+
+def has_people() -> bool:
+    """Whether there is any account. One query."""
+    return User.objects.exists()

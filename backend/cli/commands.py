@@ -119,10 +119,10 @@ def create_admin(args: argparse.Namespace) -> int:
         from backend.core.errors import Problem
 
         try:
-            account = public.create_admin(email=email, name=name, password=password, now=clock.now())
+            public.create_admin(email=email, name=name, password=password, now=clock.now())
         except Problem as problem:
             raise UserError(str(problem)) from None
-    print(f"{account.email} may sign in now.")
+    print(f"{email} may sign in now.")
     return 0
 
 

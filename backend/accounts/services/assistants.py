@@ -1,23 +1,59 @@
 """What an assistant must show: vehicle and licence, given together, and a licence that has not run out."""
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
 from backend.accounts.models import AssistantProfile, User, VehicleClass
-from backend.accounts.questions import tell_assistant_changed
-from backend.accounts.selectors import assistant_of
-from backend.accounts.values import AssistantFields, AssistantView
+from backend.accounts.selectors import AssistantView, assistant_of
 from backend.core import audit
 from backend.core.actor import Actor, Role
 from backend.core.errors import FieldProblem, Forbidden, ValidationFailed, invalid_field
-from backend.core.references import make_reference
+from backend.core.references import Question, make_reference
 from shared_contracts.errors import ErrorCode
 
+
+@dataclass(frozen=True, slots=True)
+class DrivingLicense:
+    """A driving licence; `category` is `b` or `c`, `expires_on` the day on its face."""
+
+    category: str
+    number: str
+    expires_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantFields:
+    """An assistant's vehicle and licence as somebody gives them; None is what they left out."""
+
+    service_type: str | None = None
+    vehicle_type: str | None = None
+    vehicle_class: str | None = None
+    driving_license: DrivingLicense | None = None
+    vehicle_registration_number: str | None = None
+
+
+NOTHING_GIVEN = AssistantFields()
 OPTIONAL = frozenset({"vehicle_class"})
+
+
+class AssistantListener(Protocol):
+    """Takes note, in the transaction of the change, that what `public.assistant(user_id)` answers is different now."""
+
+    def __call__(self, *, user_id: int, now: datetime) -> None: ...
+
+
+ASSISTANT_CHANGED: Question[AssistantListener] = Question("who keeps copies of an assistant's vehicle and licence")
+
+
+def tell_assistant_changed(*, user_id: int, now: datetime) -> None:
+    """Called when a person became an assistant or is one no longer, and when vehicle or licence changed."""
+    for kind in sorted(ASSISTANT_CHANGED.kinds):
+        ASSISTANT_CHANGED.about(kind)(user_id=user_id, now=now)
 
 
 def given_names(given: AssistantFields) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from backend.accounts.models import User
 from backend.accounts.services.registration import names_of
@@ -81,3 +82,8 @@ def _columns(user: User, changes: Mapping[str, Any]) -> dict[str, Any]:
         first, last = (changes.get(name, getattr(user, name)) for name in ("first_name", "last_name"))
         values.update(names_of(name=None, first_name=first, last_name=last))
     return values
+
+
+def set_location(*, user_id: int, lat: float, lng: float, now: datetime) -> None:
+    """Keep where a person says they are; WGS 84 degrees. It is no change of the profile that anyone would audit."""
+    User.objects.filter(pk=user_id, is_active=True).update(lat=lat, lng=lng, version=F("version") + 1, updated_at=now)

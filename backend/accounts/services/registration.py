@@ -10,12 +10,16 @@ from django.db import transaction
 from backend.accounts import rules
 from backend.accounts.errors import UsernameTaken
 from backend.accounts.models import User
-from backend.accounts.questions import tell_assistant_changed
-from backend.accounts.services.assistants import check_fields, save_profile
+from backend.accounts.services.assistants import (
+    NOTHING_GIVEN,
+    AssistantFields,
+    check_fields,
+    save_profile,
+    tell_assistant_changed,
+)
 from backend.accounts.services.passwords import hash_password
-from backend.accounts.services.signing_in import open_session
+from backend.accounts.services.signing_in import Device, Tokens, open_session
 from backend.accounts.services.uniqueness import decided_by_the_database
-from backend.accounts.values import NOTHING_GIVEN, AssistantFields, Device, Tokens
 from backend.core import audit
 from backend.core.actor import SELF_SERVICE, Role
 from backend.core.errors import FieldProblem, Forbidden, ValidationFailed

@@ -7,11 +7,15 @@ from django.db import transaction
 
 from backend.accounts.errors import RoleHeld
 from backend.accounts.models import AssistantProfile, User
-from backend.accounts.questions import tell_assistant_changed
-from backend.accounts.services.assistants import check_fields, save_profile, today_of
+from backend.accounts.services.assistants import (
+    AssistantFields,
+    check_fields,
+    save_profile,
+    tell_assistant_changed,
+    today_of,
+)
 from backend.accounts.services.ending import end_all_sessions
 from backend.accounts.services.profile import lock_active, save_changes
-from backend.accounts.values import AssistantFields
 from backend.core import audit
 from backend.core.actor import MANAGERS, SELF_SERVICE, Actor, Role
 from backend.core.errors import Forbidden, NotFound, invalid_field

@@ -7,6 +7,7 @@ that lost the answer asks once more within some seconds and gets the same succes
 import hashlib
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -19,7 +20,6 @@ from backend.accounts.errors import InvalidCredentials
 from backend.accounts.models import RefreshToken, Session, User
 from backend.accounts.services.ending import end_one
 from backend.accounts.services.passwords import is_password_of
-from backend.accounts.values import Device, Tokens
 from backend.core import tokens
 from backend.core.actor import Role
 from backend.core.environment import environment
@@ -27,6 +27,22 @@ from backend.core.errors import InvalidToken
 from shared_contracts.tokens import REFRESH_AUDIENCE, REFRESH_TYPE
 
 AGENT_LENGTH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What asks: the caller's address where it is known, and what their program calls itself."""
+
+    address: str | None
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """An access token and a refresh token, signed."""
+
+    access: str
+    refresh: str
 
 
 class _RefreshClaims(BaseModel):
