@@ -1,0 +1,28 @@
+"""Values that travel between the catalogue and other modules."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewView:
+    """A review as it was stored. `rating` is 1 to 5; verified ones carry the `reference` of the finished job."""
+
+    id: int
+    provider_id: int
+    author_id: int
+    reference: str | None
+    rating: int
+    comment: str
+    is_verified: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a provider stands: the average of 1 to 5 with two decimals (None without reviews), and two counts."""
+
+    average_rating: Decimal | None = None
+    total_reviews: int = 0
+    finished_jobs: int = 0

@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class MessagingConfig(AppConfig):
+    name = "backend.messaging"
+    label = "messaging"
+
+    def ready(self) -> None:
+        from backend.messaging import rooms  # noqa: PLC0415 - models exist only from here on
+
+        rooms.guard_rooms()
