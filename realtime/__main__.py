@@ -29,7 +29,7 @@ async def serve(environment: Environment) -> None:
     try:
         site = web.TCPSite(runner, environment.realtime_host, environment.realtime_port, backlog=BACKLOG)
         await site.start()
-        log.info("node.listening", addresses=[str(address) for address in runner.addresses])
+        log.info("node.listening", addresses=[f"{address[0]}:{address[1]}" for address in runner.addresses])
         await stop.wait()
     finally:
         await runner.cleanup()

@@ -1,7 +1,6 @@
 """A node of the sidecar in this very loop, a real Valkey, a backend at the wire, and clients."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ QUICK = Timing(
     heads=0.3,
     heads_jitter=0.01,
     canary=0.1,
-    deaf=0.5,
+    deaf=1,
     sweep=0.05,
     duty=0.1,
     connect=1,
@@ -89,6 +88,7 @@ class RunningNode:
         """A bare connection; the opening packet is read."""
         url = f"{self.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket"
         client = RawClient(await self.world.http.ws_connect(url, max_msg_size=0, autoping=True))
+        self.world.stack.push_async_callback(client.socket.close)
         await client.read()
         return client
 
@@ -138,8 +138,3 @@ async def node(world: World) -> RunningNode:
 def backend(world: World) -> StandIn:
     return world.backend
 
-
-@pytest.fixture
-def no_lost_tasks() -> Callable[[], int]:
-    """How many tasks run in this loop."""
-    return lambda: len(asyncio.all_tasks())

@@ -1,0 +1,194 @@
+"""The node's life: its pages, its readiness, its metrics, its end; once as a real process."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from realtime.docs import build_asyncapi, render_page
+from realtime.limits import Bucket, Proxies, address_key
+from shared_contracts.commands import COMMANDS
+from shared_contracts.errors import ErrorCode
+from shared_contracts.events import NUMBERED
+from tests.realtime.clients import KEY, KID, Client, make_token, until
+from tests.realtime.conftest import RunningNode
+from tests.realtime.standin import CREDENTIAL, StandIn
+from tests.realtime.valkey import Valkey
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.asyncio
+class TestPages:
+    async def test_docs_need_no_other_host(self, node: RunningNode) -> None:
+        async with node.world.http.get(f"{node.url}/docs") as response:
+            page = await response.text()
+            assert response.status == 200
+            assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        assert re.findall(r'(?:src|href)="(?!/)', page) == []
+        assert "location.update" in page
+        async with node.world.http.get(f"{node.url}/asyncapi.json") as response:
+            assert await response.json() == json.loads(json.dumps(build_asyncapi()))
+
+    async def test_metrics_are_for_this_machine_only(self, node: RunningNode, backend: StandIn) -> None:
+        client = await node.client().connect(1)
+        await node.hearing("user:1")
+        await backend.emit("user:1")
+        await client.wait_for("message.created")
+        async with node.world.http.get(f"{node.url}/metrics") as response:
+            lines = (await response.text()).splitlines()
+        assert "callout_realtime_sockets 1.0" in lines
+        assert "callout_realtime_rooms 1.0" in lines
+        assert "callout_realtime_events_total 1.0" in lines
+        assert "callout_realtime_delivery_seconds_count 1.0" in lines
+        headers = {"X-Forwarded-For": "9.9.9.9"}
+        async with node.world.http.get(f"{node.url}/metrics", headers=headers) as response:
+            assert response.status == 404
+
+    async def test_readiness_tells_the_truth(self, node: RunningNode, backend: StandIn) -> None:
+        async with node.world.http.get(f"{node.url}/readyz") as response:
+            assert (response.status, await response.json()) == (
+                200,
+                {"status": "ok", "node": "ok", "listener": "ok", "backend": "ok", "redis": "ok"},
+            )
+        backend.away = True
+        async with node.world.http.get(f"{node.url}/readyz") as response:
+            assert (response.status, (await response.json())["backend"]) == (503, "away")
+        async with node.world.http.get(f"{node.url}/healthz") as response:
+            assert response.status == 200
+
+
+@pytest.mark.asyncio
+class TestDraining:
+    async def test_sends_everyone_away_with_a_time_to_come_back(self, node: RunningNode) -> None:
+        clients = [await node.client().connect(user_id) for user_id in range(1, 4)]
+        raw = await node.raw()
+        await node.node.drain()
+        for client in clients:
+            await asyncio.wait_for(client.closed.wait(), 1)
+            (closing,) = client.named("closing")
+            assert closing["code"] == ErrorCode.SERVER_DRAINING
+            assert 0 <= closing["reconnect_in_ms"] < 5000
+        assert (await raw.read_to_end())[-1] == "1"
+        refusal = await node.client().refused({"token": make_token(1)})
+        assert refusal["data"]["code"] == ErrorCode.SERVER_DRAINING
+        async with node.world.http.get(f"{node.url}/readyz") as response:
+            assert response.status == 503
+
+    async def test_leaves_no_task_behind(self, node: RunningNode, backend: StandIn) -> None:
+        before = asyncio.all_tasks()
+        other = await node.world.node()
+        client = await other.client().connect(1)
+        await client.socket.disconnect()
+        await other.runner.cleanup()
+        await until(lambda: not {task for task in asyncio.all_tasks() - before if "realtime" in repr(task.get_coro())})
+
+    async def test_a_process_stops_at_sigterm(self, node: RunningNode, shared_valkey: Valkey) -> None:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "ENVIRONMENT": "test",
+            "REDIS_URL": shared_valkey.url,
+            "TOKEN_KEYS": json.dumps({KID: KEY}),
+            "REALTIME_CREDENTIAL": CREDENTIAL,
+            "REALTIME_PORT": "0",
+            "INTERNAL_URL": node.world.environment.internal_url,
+            "LOG_FORMAT": "json",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "realtime", cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        lines = []
+        while True:
+            lines.append(json.loads(await asyncio.wait_for(process.stdout.readline(), 10)))
+            if lines[-1]["event"] == "node.listening":
+                break
+        client = Client(f"http://{lines[-1]['addresses'][0]}")
+        token = make_token(1)
+        await client.connect(auth={"token": token})
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        await asyncio.wait_for(client.closed.wait(), 1)
+        assert client.named("closing")[0]["code"] == ErrorCode.SERVER_DRAINING
+        rest = (await process.stdout.read()).decode()
+        assert token not in rest
+        assert json.loads(rest.splitlines()[-1])["event"] == "node.stopped"
+
+    @pytest.mark.parametrize(
+        ("setting", "value", "sentence"),
+        [
+            ("REALTIME_PORT", "99999", "The setting REALTIME_PORT is wrong"),
+            ("TRUSTED_PROXIES", "nonsense", "The setting TRUSTED_PROXIES is wrong"),
+            ("TOKEN_KEYS", "{}", "The setting TOKEN_KEYS is wrong"),
+            ("ENVIRONMENT", "production", "must be a secret of its own"),
+        ],
+    )
+    async def test_a_wrong_setting_stops_the_start(self, setting: str, value: str, sentence: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "realtime",
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], setting: value},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 1
+        assert sentence in said.decode()
+        assert "Traceback" not in said.decode()
+
+
+class TestAsyncApi:
+    def test_names_every_command_and_event(self) -> None:
+        document = build_asyncapi()
+        operations = document["operations"]
+        assert {command.name for command in COMMANDS} <= {
+            name for name, operation in operations.items() if operation["action"] == "receive"
+        }
+        assert {event.type for event in NUMBERED} | {"assistance.location", "ready", "closing", "resync_required"} == {
+            name for name, operation in operations.items() if operation["action"] == "send"
+        }
+
+    def test_has_no_loose_reference(self) -> None:
+        document = build_asyncapi()
+        for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):
+            place = document
+            for step in reference.split("/"):
+                place = place[step]
+
+    def test_page_shows_every_operation(self) -> None:
+        document = build_asyncapi()
+        page = render_page(document)
+        assert all(f"<h3>{name}</h3>" in page for name in document["operations"])
+
+
+class TestLimits:
+    def test_a_bucket_lets_a_burst_pass_and_then_its_rate(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        monkeypatch.setattr("realtime.limits.time.monotonic", lambda: now[0])
+        bucket = Bucket(2, 4)
+        assert [bucket.take() for _ in range(5)] == [True] * 4 + [False]
+        now[0] += 0.5
+        assert [bucket.take(), bucket.take()] == [True, False]
+        now[0] += 3600
+        assert [bucket.take() for _ in range(5)] == [True] * 4 + [False]
+
+    @pytest.mark.parametrize(
+        ("address", "key"),
+        [
+            ("9.9.9.9", "9.9.9.9"),
+            ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+            ("::ffff:9.9.9.9", "9.9.9.9"),
+            ("odd", "odd"),
+        ],
+    )
+    def test_addresses_are_counted_by_subscriber(self, address: str, key: str) -> None:
+        assert address_key(address) == key
+
+    def test_a_peer_without_address_is_this_machine(self) -> None:
+        assert Proxies([]).client_address(None, ["9.9.9.9"]) == "127.0.0.1"
