@@ -1,0 +1,13 @@
+"""`python -m worker.relay`: the process beside the backend that carries what was committed to where it is awaited."""
+
+import sys
+
+from worker.process import set_up
+
+CONNECTIONS = 8
+
+if __name__ == "__main__":
+    set_up(connections=CONNECTIONS)
+    from worker.relay.relay import serve  # knows Django's models, which are there from here on
+
+    sys.exit(serve())

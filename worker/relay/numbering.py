@@ -1,0 +1,94 @@
+"""Gives events their numbers: dense per room, in the order in which their causes were committed."""
+
+import threading
+import time
+
+import psycopg
+import structlog
+from psycopg.rows import class_row
+
+from worker import metrics
+from worker.relay.partitions import Connection, Partitions, session
+from worker.relay.publishing import Numbered, Publishing
+
+BATCH = 500
+SWEEP_SECONDS = 0.2
+SETTLE_SECONDS = 0.2
+RECONNECT_SECONDS = 0.2
+
+NUMBER = """
+    WITH batch AS MATERIALIZED (
+        SELECT id, room FROM core_event
+        WHERE number IS NULL AND partition = ANY(%(partitions)s)
+        ORDER BY id LIMIT %(limit)s
+        FOR NO KEY UPDATE
+    ), placed AS (
+        SELECT id, room, row_number() OVER (PARTITION BY room ORDER BY id) AS place FROM batch
+    ), heads AS (
+        INSERT INTO core_room_head AS present (room, head)
+        SELECT room, count(*) FROM batch GROUP BY room ORDER BY room
+        ON CONFLICT (room) DO UPDATE SET head = present.head + excluded.head
+        RETURNING room, new.head, coalesce(old.head, 0) AS before
+    )
+    UPDATE core_event AS event SET number = heads.before + placed.place
+    FROM placed JOIN heads USING (room)
+    WHERE event.id = placed.id
+    RETURNING event.id, event.room, event.partition, event.number, event.type, event.created_at, event.request_id,
+        event.data
+"""
+
+log = structlog.get_logger("callout.relay")
+
+
+class Numbering:
+    """Holds partitions and numbers their events, a batch in one statement and one short commit."""
+
+    def __init__(self, *, publishing: Publishing, wake: threading.Event) -> None:
+        self.held: tuple[int, ...] = ()
+        self._publishing = publishing
+        self._wake = wake
+
+    def run(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            try:
+                with session() as connection:
+                    self._hold(connection, stopping)
+            except psycopg.OperationalError as error:
+                log.warning("relay.lost_partitions", error=type(error).__name__)
+            self._remember([])
+            stopping.wait(RECONNECT_SECONDS)
+
+    def _hold(self, connection: Connection, stopping: threading.Event) -> None:
+        partitions = Partitions(connection)
+        settle_at = time.monotonic()
+        epoch = ""
+        while not stopping.is_set():
+            self._wake.clear()  # before the look: what is committed after it wakes us again
+            if time.monotonic() >= settle_at:
+                # What the holder before us committed last, it may not have published.
+                self._publishing.mark_behind(partitions.settle())
+                self._remember(partitions.held)
+                epoch = read_epoch(connection)
+                settle_at = time.monotonic() + SETTLE_SECONDS
+            events = number_batch(connection, partitions.held)
+            if events:
+                metrics.EVENTS_NUMBERED.inc(len(events))
+                self._publishing.offer(epoch, events)
+            if len(events) < BATCH:
+                self._wake.wait(SWEEP_SECONDS)
+
+    def _remember(self, held: list[int]) -> None:
+        self.held = tuple(held)
+        metrics.PARTITIONS_HELD.set(len(held))
+
+
+def number_batch(connection: Connection, partitions: list[int], limit: int = BATCH) -> list[Numbered]:
+    """Number the oldest events of these partitions, committed on return. In order of their ids."""
+    with connection.cursor(row_factory=class_row(Numbered)) as cursor:
+        cursor.execute(NUMBER, {"partitions": partitions, "limit": limit}, prepare=True)
+        return sorted(cursor.fetchall(), key=lambda event: event.id)
+
+
+def read_epoch(connection: Connection) -> str:
+    """Read again and again: a restore changes it under running processes."""
+    return str(connection.execute("SELECT name FROM core_epoch").fetchall()[0][0])

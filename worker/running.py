@@ -1,0 +1,152 @@
+"""Runs jobs: leases the row, does the work and completes the row in one transaction, or writes down why not.
+
+A worker that was stopped for longer than its lease lasts cannot complete the job that another has taken over: every
+lease raises the row's fence, and only its present holder matches it. Leases are compared by the database's clock.
+"""
+
+import threading
+from datetime import timedelta
+
+import structlog
+from django.db import close_old_connections, connection, transaction
+
+from backend.core import clock, jobs
+from backend.core.metrics import JOBS
+from backend.core.models import JobRow
+from backend.core.request_context import caused_by
+from backend.core.wakeup import wake_relay
+from shared_contracts.jobs import LEASE_SECONDS, Queue
+from worker import metrics
+from worker.connections import DATABASE_AWAY
+
+LONGEST_PAUSE = timedelta(minutes=10)
+ERROR_CHARACTERS = 500
+RENEW_SECONDS = LEASE_SECONDS / 4
+
+# What nobody has sent (again) is not ours to begin: a stray message must not cut short the pause before a retry.
+LEASE = """
+    UPDATE core_job SET lease_until = clock_timestamp() + %s * interval '1 s',
+        fence = fence + 1, attempts = attempts + 1
+    WHERE id = %s AND status = 'pending' AND sent_at IS NOT NULL
+        AND (lease_until IS NULL OR lease_until < clock_timestamp())
+    RETURNING *
+"""
+
+RENEW = """
+    UPDATE core_job AS job SET lease_until = clock_timestamp() + %s * interval '1 s'
+    FROM unnest(%s::bigint[], %s::integer[]) AS held (id, fence)
+    WHERE job.id = held.id AND job.fence = held.fence AND job.status = 'pending'
+"""
+
+log = structlog.get_logger("callout.jobs")
+
+
+class _LostError(Exception):
+    """Another worker has taken the job over; what we did is rolled back."""
+
+
+class Runner:
+    """Runs jobs in the calling threads, and keeps the leases of all that run."""
+
+    def __init__(self) -> None:
+        self._held: set[tuple[int, int]] = set()
+        """Id and fence of every job that runs."""
+
+    @property
+    def running(self) -> int:
+        return len(self._held)
+
+    def run(self, job_id: int) -> str | None:
+        """Run this job if nobody else does. Returns done, failed, dead or lost, or None when it was not begun."""
+        close_old_connections()
+        outcome = None
+        try:
+            row = _lease(job_id)
+            if row is not None:
+                with caused_by(row.request_id):
+                    outcome = self._attempt(row)
+                JOBS.labels(row.name, outcome).inc()
+        except DATABASE_AWAY as error:
+            # Its lease runs out, and it is sent again.
+            log.warning("job.unsettled", job=job_id, error=type(error).__name__)
+        finally:
+            close_old_connections()
+        if outcome is not None:
+            wake_relay("jobs")
+        return outcome
+
+    def renew(self, stopping: threading.Event) -> None:
+        """Prolong the leases of what runs, every five seconds."""
+        while not stopping.wait(RENEW_SECONDS):
+            held = self._held.copy()
+            if not held:
+                continue
+            ids, fences = zip(*held, strict=True)
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(RENEW, [LEASE_SECONDS, list(ids), list(fences)])
+            except DATABASE_AWAY as error:
+                log.warning("jobs.not_renewed", error=type(error).__name__)
+            finally:
+                close_old_connections()
+
+    def _attempt(self, row: JobRow) -> str:
+        definition = _definition(row)
+        metrics.JOB_START_DELAY.labels(row.queue).observe(max(0.0, (clock.now() - row.run_at).total_seconds()))
+        held = (row.pk, row.fence)
+        self._held.add(held)
+        try:
+            if row.attempts > definition.max_attempts:
+                raise RuntimeError("the worker ended in the midst of every attempt")
+            with transaction.atomic():
+                definition.run(now=clock.now(), **row.arguments)
+                _complete(row)
+        except _LostError:
+            log.warning("job.lost", job=row.pk, name=row.name)
+            return "lost"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the row tells it and decides what comes next
+            return _fail(row, definition, error)
+        finally:
+            self._held.discard(held)
+        return "done"
+
+
+def _lease(job_id: int) -> JobRow | None:
+    return next(iter(JobRow.objects.raw(LEASE, [LEASE_SECONDS, job_id])), None)
+
+
+def _definition(row: JobRow) -> jobs.JobDefinition:
+    try:
+        return jobs.definition(row.name)
+    except LookupError:
+        # An older worker met a newer job: by the time of its last attempt this worker is replaced.
+        return jobs.JobDefinition(
+            row.name, _unknown, Queue(row.queue), max_attempts=8, first_pause=timedelta(seconds=1)
+        )
+
+
+def _unknown(**_: object) -> None:
+    raise LookupError("this worker knows no job of that name")
+
+
+def _complete(row: JobRow) -> None:
+    ours = JobRow.objects.filter(pk=row.pk, fence=row.fence, status=JobRow.Status.PENDING)
+    if not ours.update(status=JobRow.Status.DONE, finished_at=clock.now(), lease_until=None):
+        raise _LostError
+
+
+def _fail(row: JobRow, definition: jobs.JobDefinition, error: Exception) -> str:
+    """Have the job tried again after a pause, or give it up. Returns failed, dead or lost."""
+    now = clock.now()
+    reason = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS].replace("\0", "")
+    ours = JobRow.objects.filter(pk=row.pk, fence=row.fence, status=JobRow.Status.PENDING)
+    if row.attempts >= definition.max_attempts:
+        if not ours.update(status=JobRow.Status.DEAD, finished_at=now, lease_until=None, last_error=reason):
+            return "lost"
+        log.error("job.dead", job=row.pk, name=row.name, attempts=row.attempts, exc_info=error)
+        return "dead"
+    pause = min(definition.first_pause * 2 ** (row.attempts - 1), LONGEST_PAUSE)
+    if not ours.update(run_at=now + pause, lease_until=None, sent_at=None, last_error=reason):
+        return "lost"
+    log.warning("job.failed", job=row.pk, name=row.name, attempt=row.attempts, exc_info=error)
+    return "failed"
