@@ -1,0 +1,51 @@
+"""Who may be in a conversation's room."""
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from backend.core.references import REFUSED, RoomAccess, RoomSeeker, room_gates
+from backend.messaging import public
+from backend.messaging.models import Member as Stay
+from shared_contracts.rooms import RoomKind
+from tests.backend.messaging.conftest import Talk
+from tests.conftest import Moment
+from tests.support.people import Member
+
+pytestmark = pytest.mark.django_db
+
+
+def seek(*seekers: tuple[Member, int]) -> list[RoomAccess]:
+    gate = room_gates()[RoomKind.CONVERSATION]
+    return list(
+        gate([RoomSeeker(user_id=who.id, roles=frozenset(who.user.roles), room_id=room_id) for who, room_id in seekers])
+    )
+
+
+def from_own_event(talk: Talk, who: Member) -> RoomAccess:
+    stay = Stay.objects.get(conversation_id=talk.id, user_id=who.id)
+    return RoomAccess(allowed=True, added_event_id=stay.added_event_id)
+
+
+class TestConversationRoom:
+    def test_lets_members_in_from_their_own_event_on(self, talk: Talk) -> None:
+        assert seek((talk.ana, talk.id), (talk.bo, talk.id)) == [
+            from_own_event(talk, talk.ana),
+            from_own_event(talk, talk.bo),
+        ]
+
+    def test_stays_open_to_members_when_the_conversation_is_closed(self, talk: Talk, at: Moment) -> None:
+        public.close_conversation(conversation_id=talk.id, now=at.now)
+        assert seek((talk.bo, talk.id)) == [from_own_event(talk, talk.bo)]
+
+    def test_is_shut_to_whoever_was_removed(self, talk: Talk, at: Moment) -> None:
+        public.remove_member(conversation_id=talk.id, user_id=talk.bo.id, now=at.now)
+        assert seek((talk.bo, talk.id), (talk.ana, talk.id)) == [REFUSED, from_own_event(talk, talk.ana)]
+
+    def test_answers_many_in_their_order_with_one_query(
+        self, talk: Talk, stranger: Member, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        other = public.open_conversation(actor=None, subject=None, user_ids=[talk.ana.id, stranger.id], now=at.now)
+        granted = from_own_event(talk, talk.bo)
+        with django_assert_num_queries(1):
+            answers = seek((stranger, talk.id), (talk.bo, other.id), (talk.bo, talk.id), (stranger, talk.id + 1000))
+        assert answers == [REFUSED, REFUSED, granted, REFUSED]
