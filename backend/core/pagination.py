@@ -33,13 +33,17 @@ class CursorIn(In):
 
 
 def paginate(
-    request: HttpRequest, rows: models.QuerySet[M], asked: PageIn, *, out: Callable[[M], Any] | None = None
+    request: HttpRequest,
+    rows: models.QuerySet[M] | Sequence[Any],
+    asked: PageIn,
+    *,
+    out: Callable[[Any], Any] | None = None,
 ) -> dict[str, Any]:
-    """One numbered page: two queries whatever its size. Raises 422 beyond the 10,000th row."""
+    """One numbered page: two queries whatever its size, none of a list at hand. Raises 422 beyond the 10,000th row."""
     start = (asked.page - 1) * asked.page_size
     if start > MAX_OFFSET:
         raise invalid_field("query.page", f"a list is read to its {MAX_OFFSET}th row at most: filter it")
-    count = rows.count()
+    count = rows.count() if isinstance(rows, models.QuerySet) else len(rows)
     found = list(rows[start : start + asked.page_size]) if start < count else []
     return {
         "count": count,

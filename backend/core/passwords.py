@@ -33,5 +33,5 @@ class Argon2id(Argon2PasswordHasher):
 def decoy() -> str:
     """What no password matches, but costs as much to check as a real one: for accounts that are not there."""
     parameters = f"m={Argon2id.memory_cost},t={Argon2id.time_cost},p={Argon2id.parallelism}"
-    salt, digest = b64encode(token_bytes(16)), b64encode(token_bytes(DEFAULT_HASH_LENGTH))
+    salt, digest = b64encode(Argon2id().salt().encode()), b64encode(token_bytes(DEFAULT_HASH_LENGTH))
     return f"argon2$argon2id$v={ARGON2_VERSION}${parameters}${salt.decode().rstrip('=')}${digest.decode().rstrip('=')}"

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 import structlog
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from psycopg_pool import PoolTimeout, TooManyRequests
@@ -67,8 +68,15 @@ def from_exception(error: Exception) -> Problem:
             return errors.NotAuthenticated()
         case Http404():
             return errors.NotFound()
+        case HttpError(__cause__=Problem() as cause):
+            # Ninja wraps whatever our parser of bodies raises.
+            return cause
         case HttpError():
             return _BY_STATUS.get(error.status_code, errors.Malformed)()
+        case RequestDataTooBig():
+            return errors.TooLarge()
+        case SuspiciousOperation() | BadRequest() | UnreadablePostError():
+            return errors.Malformed()
         case DataError():
             return errors.ValidationFailed("A value is outside what can be stored.")
         case OperationalError() | InterfaceError() | PoolTimeout() | TooManyRequests():
@@ -91,8 +99,8 @@ def field_problem(detail: Mapping[str, Any]) -> FieldProblem:
 def install(api: NinjaAPI) -> None:
     """Let every error of every operation go through `from_exception`."""
 
-    def handle(_request: HttpRequest, error: Exception) -> HttpResponse:
-        return problem_response(from_exception(error))
+    def handle(_request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+        return problem_response(from_exception(error if isinstance(error, Exception) else error()))
 
     api.add_exception_handler(Exception, handle)
     for kind in (Problem, ValidationError, HttpError, AuthenticationError, Http404):

@@ -107,7 +107,7 @@ def _update_where(
     def stored(name: str, value: Any) -> Any:
         return _field(name).get_db_prep_save(value, connection)
 
-    def _field(name: str) -> models.Field[Any, Any]:
+    def _field(name: str) -> "models.Field[Any, Any]":
         field = meta.get_field(name)
         if not isinstance(field, models.Field):
             raise TypeError(f"{name} is no column")

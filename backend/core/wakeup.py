@@ -6,7 +6,6 @@ from typing import Literal
 
 import redis
 import structlog
-from django.db import transaction
 
 from backend.core.environment import environment
 from shared_contracts.redis_keys import RELAY_WAKE
@@ -39,7 +38,3 @@ def wake_relay(what: Literal["events", "jobs"]) -> None:
     except redis.RedisError as error:
         _resting_until = time.monotonic() + REST_SECONDS
         log.warning("relay.not_woken", error=type(error).__name__)
-
-
-def wake_relay_on_commit(what: Literal["events", "jobs"]) -> None:
-    transaction.on_commit(lambda: wake_relay(what))

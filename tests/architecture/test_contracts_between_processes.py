@@ -1,6 +1,7 @@
 """Rules about the code itself, beside the import contracts that lint-imports checks."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ SOURCES = [path for package in ("backend", "worker", "realtime") for path in (RO
 
 def calls(path: Path) -> list[ast.Call]:
     return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def name_of(call: ast.Call) -> str:
@@ -69,6 +78,23 @@ class TestOutsideCalls:
                 if name_of(call).endswith(".emit"):
                     named = {keyword.arg for keyword in call.keywords}
                     assert named & {"room", "to"}, f"{path.name}:{call.lineno} emits without a room"
+
+
+class TestModules:
+    MODULES = ("accounts", "catalog", "messaging", "dispatch")
+
+    def test_a_module_sees_of_another_only_what_is_public(self) -> None:
+        found = []
+        for path in (ROOT / "backend").rglob("*.py"):
+            own = path.relative_to(ROOT / "backend").parts[0]
+            if own in {"config", "cli"}:
+                continue
+            for imported in imports(path):
+                parts = imported.split(".")
+                foreign = parts[0] == "backend" and len(parts) > 2 and parts[1] in self.MODULES and parts[1] != own
+                if foreign and parts[2] not in {"public", "errors"}:
+                    found.append(f"{path.relative_to(ROOT)} imports {imported}")
+        assert found == []
 
 
 class TestShape:

@@ -9,6 +9,7 @@ SAFE = {
     "token_keys": {"2030": "t" * 40},
     "realtime_credential": "r" * 40,
     "allowed_hosts": "api.example.org",
+    "rate_limits": True,
 }
 
 

@@ -1,5 +1,6 @@
 """Pages and feeds, over any table."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -26,7 +27,7 @@ def asking(query: str) -> HttpRequest:
     return request
 
 
-def names(answer: dict[str, object]) -> list[str]:
+def names(answer: Mapping[str, object]) -> list[str]:
     results = answer["results"]
     assert isinstance(results, list)
     return [row.action for row in results]
