@@ -10,7 +10,8 @@ from realtime.backend import Backend, BackendAway
 from realtime.clients import Client, Clients
 from realtime.environment import Timing
 from realtime.frames import Event, model_frame
-from realtime.rooms import Hub, Room
+from realtime.hub import Hub
+from realtime.rooms import Room
 from shared_contracts.commands import Ready
 from shared_contracts.errors import ErrorCode
 from shared_contracts.events import AccessChanged, AssistanceStatus, MemberRemoved, SessionEnded

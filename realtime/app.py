@@ -16,10 +16,10 @@ from realtime.clients import Clients
 from realtime.docs import build_asyncapi, render_page
 from realtime.environment import Environment, Timing
 from realtime.handlers import Gateway
+from realtime.hub import Hub
 from realtime.limits import Proxies
 from realtime.locations import Locations
 from realtime.metrics import Metrics
-from realtime.rooms import Hub
 from realtime.server import SocketServer
 from realtime.subscriber import Subscriber, connection_options
 from realtime.tokens import TokenVerifier

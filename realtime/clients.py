@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from realtime.connection import Connection
 from realtime.limits import (
     CONNECTIONS_PER_ADDRESS,
     LOCATIONS_BURST,
@@ -15,7 +16,7 @@ from realtime.limits import (
     Bucket,
     address_key,
 )
-from realtime.server import Connection, Refused
+from realtime.server import Refused
 from shared_contracts.errors import ErrorCode
 from shared_contracts.internal import JoinRequest, RoomContext
 from shared_contracts.tokens import AccessClaims

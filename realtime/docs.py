@@ -24,14 +24,15 @@ ANSWERS: dict[type[Command], type[Answer]] = {
 }
 ROOM_EVENTS: tuple[type[Event] | type[Location] | type[ResyncRequired], ...] = (*NUMBERED, Location, ResyncRequired)
 INTRODUCTION = f"""\
-Socket.IO v4 at path `/socket.io/`, namespace `/`. Connect with `auth: {{token, cursors?}}`: an access token, and the \
-last cursor of each room seen before. A refusal carries `data.code`, and `data.reconnect_in_ms` when trying again helps. \
-Every command is an event with one object; its acknowledgement is `{{ok: true, …}}` or `{{ok: false, code, detail?, \
-errors?}}`. Events of a room come as an envelope, named by its `type`. `number` is dense per room: drop what you have \
-seen, and join again with your last cursor (`epoch.number`) when one is missing. An envelope without a number is of the \
-moment only. `resync_required` means: read the REST snapshot and go on from the cursor given. `closing` says that the \
-server hangs up, and when to come back. Limits: {FRAMES_PER_SECOND} packets a second ({FRAMES_BURST} at once), \
-{FRAME_BYTES // 1024} KB each, no binary, {SOCKETS_PER_PERSON} sockets a person, {ROOMS_PER_SOCKET} rooms a socket."""
+Socket.IO v4 at path `/socket.io/`, namespace `/`. Connect with `auth: {{token, cursors?}}`: an access token, and \
+the last cursor of each room seen before. A refusal carries `data.code`, and `data.reconnect_in_ms` when trying \
+again helps. Every command is an event with one object; its acknowledgement is `{{ok: true, …}}` or `{{ok: false, \
+code, detail?, errors?}}`. Events of a room come as an envelope, named by its `type`. `number` is dense per room: \
+drop what you have seen, and join again with your last cursor (`epoch.number`) when one is missing. An envelope \
+without a number is of the moment only. `resync_required` means: read the REST snapshot and go on from the cursor \
+given. `closing` says that the server hangs up, and when to come back. Limits: {FRAMES_PER_SECOND} packets a second \
+({FRAMES_BURST} at once), {FRAME_BYTES // 1024} KB each, no binary, {SOCKETS_PER_PERSON} sockets a person, \
+{ROOMS_PER_SOCKET} rooms a socket."""
 
 
 def build_asyncapi() -> Schema:
@@ -116,9 +117,11 @@ def render_page(document: Schema) -> str:
 
 
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1c2430;background:#fff;margin:0}main{max-width:60rem;margin:auto;padding:2rem}
+body{font:16px/1.5 system-ui,sans-serif;color:#1c2430;background:#fff;margin:0}
+main{max-width:60rem;margin:auto;padding:2rem}
 h1,h2{line-height:1.2}h2{border-bottom:2px solid #d8dee6;margin-top:3rem}h3{margin:2rem 0 .3rem;font-family:monospace}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #e5e9ef;padding:.3rem .5rem;text-align:left;vertical-align:top}
+table{border-collapse:collapse;width:100%}
+td,th{border-bottom:1px solid #e5e9ef;padding:.3rem .5rem;text-align:left;vertical-align:top}
 code,td:first-child,td:nth-child(2){font-family:monospace;font-size:.9em}
 @media(prefers-color-scheme:dark){body{background:#12161c;color:#dfe5ec}td,th,h2{border-color:#2b3440}a{color:#7db4ff}}
 """

@@ -1,4 +1,4 @@
-"""Every setting of the sidecar, typed, with its unit in its name; the names are the backend's, documented in `.env.example`."""
+"""Every setting of the sidecar, typed, with its unit in its name; named as the backend's, see `.env.example`."""
 
 import ipaddress
 from dataclasses import dataclass

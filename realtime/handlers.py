@@ -1,6 +1,7 @@
 """Letting clients in, and the commands of the socket. No business rule: the backend decides, the node passes on."""
 
 import asyncio
+import contextlib
 import random
 import time
 import uuid
@@ -8,19 +9,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import structlog
-from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from realtime.access import Access
 from realtime.backend import Acted, Backend, BackendAway
 from realtime.clients import Client, Clients, OpenConnections
+from realtime.connection import Connection
 from realtime.environment import Timing
 from realtime.frames import model_frame
+from realtime.hub import Hub
 from realtime.limits import ROOMS_PER_SOCKET
 from realtime.locations import Locations
 from realtime.metrics import Metrics
-from realtime.rooms import Hub
-from realtime.server import Connection, Refused, Reply
+from realtime.server import Refused, Reply
 from realtime.tokens import BadToken, TokenVerifier
 from shared_contracts import commands
 from shared_contracts.errors import ErrorCode
@@ -64,6 +65,7 @@ class Gateway:
         self._clock_movable = clock_movable
         self._open = OpenConnections()
         self._connections: set[Connection] = set()
+        self._everyone_gone = asyncio.Event()
         self._welcomes: dict[str, commands.Ready] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Callable[[Client, Any], Awaitable[Reply]]] = {
@@ -80,7 +82,7 @@ class Gateway:
 
     # Connections
 
-    def opened(self, connection: Connection, request: web.Request) -> bool:
+    def opened(self, connection: Connection) -> bool:
         if not self._open.open(connection.address):
             self._metrics.refused.labels(ErrorCode.TOO_MANY_SOCKETS).inc()
             return False
@@ -91,6 +93,8 @@ class Gateway:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.close(connection.address)
+        if not self._connections:
+            self._everyone_gone.set()
 
     async def connect(self, connection: Connection, sid: str, auth: object) -> None:
         """Let the client in, held in its own rooms until it was told so. Raises Refused."""
@@ -127,9 +131,10 @@ class Gateway:
         self.draining = True
         for connection in list(self._connections):
             connection.shut(ErrorCode.SERVER_DRAINING, reconnect_in_ms=_spread_ms())
-        until = time.monotonic() + self._timing.drain
-        while self._connections and time.monotonic() < until:
-            await asyncio.sleep(0.01)
+        self._everyone_gone.clear()
+        if self._connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._everyone_gone.wait(), self._timing.drain)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Live positions: checked, passed on to whom they concern, kept in Redis for the relay. Never trusted for whose they are."""
+"""Live positions: checked, passed on to whom they concern, kept in Redis for the relay."""
 
 import asyncio
 import math
@@ -12,8 +12,8 @@ from realtime.backend import Backend
 from realtime.clients import Client, Clients, Person, Position
 from realtime.environment import Timing
 from realtime.frames import envelope_frame
+from realtime.hub import Hub
 from realtime.metrics import Metrics
-from realtime.rooms import Hub
 from shared_contracts.commands import Answer, LocationUpdate
 from shared_contracts.errors import ErrorCode
 from shared_contracts.events import Envelope, Location, PositionReport
@@ -92,7 +92,7 @@ class Locations:
                 client.connection.push(envelope_frame(self._envelope(name, location)))
 
     async def keep_fresh(self) -> None:
-        """Say every half minute that the phones of the assistants on duty are alive, so that their positions stay valid."""
+        """Say every half minute that the phones of those on duty are alive, so that their positions stay valid."""
         while True:
             await asyncio.sleep(self._timing.duty)
             report = PositionReport(at=datetime.fromtimestamp(self._backend.now(), UTC)).model_dump_json()

@@ -1,4 +1,4 @@
-"""Verifies access tokens (RFC 7519, RFC 8725, RFC 9068): own keys by `kid`, HS256 only, the claims of `shared_contracts`."""
+"""Verifies access tokens (RFC 7519, RFC 8725, RFC 9068): own keys by `kid`, HS256 only, our claims."""
 
 from collections.abc import Mapping
 

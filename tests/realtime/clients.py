@@ -19,7 +19,9 @@ PATIENCE_SECONDS = 5
 Json = dict[str, Any]
 
 
-def make_token(user_id: int = 1, *, key: str = KEY, header: Json | None = None, algorithm: str = "HS256", **claims: Any) -> str:
+def make_token(
+    user_id: int = 1, *, key: str = KEY, header: Json | None = None, algorithm: str = "HS256", **claims: Any
+) -> str:
     """An access token; claims given as None are left out."""
     now = int(time.time())
     payload = {

@@ -130,6 +130,13 @@ async def world(shared_valkey: Valkey) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture
+async def own_world(own_valkey: Valkey) -> AsyncIterator[World]:
+    """One whose Valkey the test may stop and start."""
+    async for made in make_world(own_valkey):
+        yield made
+
+
+@pytest_asyncio.fixture
 async def node(world: World) -> RunningNode:
     return await world.node()
 
@@ -137,4 +144,3 @@ async def node(world: World) -> RunningNode:
 @pytest.fixture
 def backend(world: World) -> StandIn:
     return world.backend
-

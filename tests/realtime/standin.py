@@ -147,7 +147,9 @@ class StandIn:
     async def _events(self, request: web.Request) -> web.Response:
         body = await self._read(request, "events")
         log = self.rooms[body["room"]]
-        return self._answer(events=log[max(body["after"], self.purged.get(body["room"], 0)) :][:MAX_MISSED_EVENTS], head=len(log))
+        return self._answer(
+            events=log[max(body["after"], self.purged.get(body["room"], 0)) :][:MAX_MISSED_EVENTS], head=len(log)
+        )
 
     async def _act(self, request: web.Request) -> web.Response:
         body = await self._read(request, "act")

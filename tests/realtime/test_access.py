@@ -8,7 +8,7 @@ import pytest
 
 from shared_contracts.errors import ErrorCode
 from tests.realtime.clients import make_token, until
-from tests.realtime.conftest import QUICK, RunningNode, World, make_world
+from tests.realtime.conftest import QUICK, RunningNode, World
 from tests.realtime.standin import StandIn
 from tests.realtime.valkey import Valkey
 
@@ -100,13 +100,12 @@ class TestSessionEnded:
         assert texts[-3:] == ['42["closing",{"code":"session_ended"}]', "41", "1"]
         await raw.socket.close()
 
-    async def test_is_noticed_without_redis(self, own_valkey: Valkey) -> None:
-        async for world in make_world(own_valkey):
-            node = await world.node()
-            client = await node.client().connect(1)
-            own_valkey.stop()
-            world.backend.commit("user:1", "session.ended", session_id=10, reason="x")
-            await asyncio.wait_for(client.closed.wait(), 5)
+    async def test_is_noticed_without_redis(self, own_world: World, own_valkey: Valkey) -> None:
+        node = await own_world.node()
+        client = await node.client().connect(1)
+        own_valkey.stop()
+        own_world.backend.commit("user:1", "session.ended", session_id=10, reason="x")
+        await asyncio.wait_for(client.closed.wait(), 5)
 
     async def test_is_noticed_at_the_next_join(self, node: RunningNode, backend: StandIn) -> None:
         client = await node.client().connect(1)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
 BAD_TOKENS = {
     "no token at all": "",
     "not a token": "abc.def.ghi",
-    "unsigned": jwt.encode({"sub": "1"}, None, algorithm="none", headers={"kid": "test", "typ": "at+jwt"}),
+    "unsigned": jwt.encode({"sub": "1"}, "", algorithm="none", headers={"kid": "test", "typ": "at+jwt"}),
     "signed with another key": make_token(key="another key that is long enough for us"),
     "of an unknown key": make_token(header={"kid": "other"}),
     "of a path as key": make_token(header={"kid": "../../dev/null"}),
@@ -42,7 +42,13 @@ class TestConnecting:
         client = await node.client().connect(1)
         ready = await client.wait_for("ready")
         assert set(ready["rooms"]) == {"user:1", "assistant:1"}
-        assert ready["rooms"]["user:1"] == {"ok": True, "cursor": "e1.1", "missed": [], "more": False, "resync_required": False}
+        assert ready["rooms"]["user:1"] == {
+            "ok": True,
+            "cursor": "e1.1",
+            "missed": [],
+            "more": False,
+            "resync_required": False,
+        }
         assert backend.calls.count("joins") == 1  # both rooms in one call
 
     async def test_hands_out_what_was_missed_since_the_cursors(self, node: RunningNode, backend: StandIn) -> None:
@@ -159,4 +165,3 @@ class TestClientAddress:
         )
         await client.wait_for("ready")
         assert [made.connection.address for made in node.node.clients] == [expected]
-

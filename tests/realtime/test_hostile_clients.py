@@ -95,7 +95,7 @@ class TestHostileClients:
         assert (await reader.call("join", room="conversation:7"))["ok"]
         await node.hearing("conversation:7")
         slow = next(client for client in node.node.clients if client.user_id == 1).connection
-        raw.socket._reader._protocol.pause_reading()  # type: ignore[union-attr]
+        raw.socket._reader._protocol.pause_reading()
         sent, most = 0, 0
         while not slow.closed and sent < 400:
             sent += 1
@@ -107,13 +107,12 @@ class TestHostileClients:
         assert reader.numbers("conversation:7") == list(range(1, sent + 1))
         assert node.node.metrics.closed.labels(ErrorCode.SLOW_CONSUMER)._value.get() == 1
         await until(lambda: len(node.node.sockets.eio.sockets) == 1 and len(node.node.clients) == 1)
-        assert slow.websocket is not None
-        await until(lambda: slow.websocket is not None and slow.websocket.transport.is_closing())  # type: ignore[union-attr]
-        raw.socket._reader._protocol.resume_reading()  # type: ignore[union-attr]
+        transport = slow.websocket.transport if slow.websocket is not None else None
+        assert transport is not None
+        await until(transport.is_closing)
+        raw.socket._reader._protocol.resume_reading()
 
-    async def test_of_one_address_are_counted(
-        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_of_one_address_are_counted(self, node: RunningNode, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(clients_module, "SOCKETS_PER_ADDRESS", 2)
         monkeypatch.setattr(clients_module, "CONNECTIONS_PER_ADDRESS", 3)
         for user_id in (1, 2):

@@ -14,7 +14,7 @@ from realtime import locations
 from shared_contracts.errors import ErrorCode
 from shared_contracts.redis_keys import POSITIONS_PENDING, last_location
 from tests.realtime.clients import Client, until
-from tests.realtime.conftest import QUICK, RunningNode, World, make_world
+from tests.realtime.conftest import QUICK, RunningNode, World
 from tests.realtime.standin import StandIn
 from tests.realtime.valkey import Valkey
 
@@ -173,18 +173,19 @@ class TestPositions:
         assert [answer.get("code") for answer in answers[4:]] == [ErrorCode.RATE_LIMITED] * 2
         assert all(answer["ok"] for answer in answers[:4])
 
-    async def test_redis_away_is_an_answer(self, own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_redis_away_is_an_answer(
+        self, own_world: World, own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(locations, "REDIS_SECONDS", 0.2)
-        async for world in make_world(own_valkey):
-            world.backend.allow(ASSISTANT, f"assistant:{ASSISTANT}")
-            world.backend.contexts[f"assistant:{ASSISTANT}"] = {"on_duty": True}
-            node = await world.node()
-            client = await node.client().connect(ASSISTANT)
-            own_valkey.stop()
-            assert (await client.call("location.update", **HERE))["code"] == ErrorCode.UNAVAILABLE
-            own_valkey.start()
-            await asyncio.sleep(0)
-            assert (await client.call("location.update", **HERE))["ok"]
+        own_world.backend.allow(ASSISTANT, f"assistant:{ASSISTANT}")
+        own_world.backend.contexts[f"assistant:{ASSISTANT}"] = {"on_duty": True}
+        node = await own_world.node()
+        client = await node.client().connect(ASSISTANT)
+        own_valkey.stop()
+        assert (await client.call("location.update", **HERE))["code"] == ErrorCode.UNAVAILABLE
+        own_valkey.start()
+        await asyncio.sleep(0)
+        assert (await client.call("location.update", **HERE))["ok"]
 
     async def test_a_live_socket_keeps_them_fresh(self, world: World, backend: StandIn) -> None:
         node = await world.node()

@@ -11,7 +11,7 @@ from shared_contracts.errors import ErrorCode
 from shared_contracts.redis_keys import NODES, room_channel
 from shared_contracts.rooms import partition_of
 from tests.realtime.clients import Client, until
-from tests.realtime.conftest import QUICK, RunningNode, World, make_world
+from tests.realtime.conftest import QUICK, RunningNode, World
 from tests.realtime.standin import StandIn
 from tests.realtime.valkey import Valkey
 
@@ -142,7 +142,9 @@ class TestJoining:
         await gets(first, [1, 2])
         await gets(second, [2])
 
-    async def test_again_with_a_cursor_repeats_from_there(self, node: RunningNode, backend: StandIn, member: Client) -> None:
+    async def test_again_with_a_cursor_repeats_from_there(
+        self, node: RunningNode, backend: StandIn, member: Client
+    ) -> None:
         await backend.emit(ROOM)
         await gets(member, [1])
         assert len((await member.call("join", room=ROOM, cursor="e1.0"))["missed"]) == 1
@@ -250,7 +252,12 @@ class TestEvents:
         backend.restore("e2")
         await backend.emit(ROOM)
         notice = await member.wait_for("resync_required")
-        assert (notice["room"], notice["number"], notice["epoch"], notice["data"]) == (ROOM, None, "e2", {"cursor": "e2.1"})
+        assert (notice["room"], notice["number"], notice["epoch"], notice["data"]) == (
+            ROOM,
+            None,
+            "e2",
+            {"cursor": "e2.1"},
+        )
         await backend.emit(ROOM)
         await gets(member, [1, 2])
 
@@ -307,34 +314,32 @@ class TestEvents:
 
 
 class TestRedis:
-    async def test_lost_and_back_loses_nothing(self, own_valkey: Valkey) -> None:
-        async for world in make_world(own_valkey):
-            node = await world.node(PATIENT)
-            client = await enter(node, world.backend, 1)
-            own_valkey.stop()
-            await until(lambda: not node.node.subscriber.connected)
-            for _ in range(3):
-                world.backend.commit(ROOM)
-            own_valkey.start()
-            await gets(client, [1, 2, 3])
-            await node.hearing(ROOM)
-            await world.backend.emit(ROOM)
-            await gets(client, [1, 2, 3, 4])
+    async def test_lost_and_back_loses_nothing(self, own_world: World, own_valkey: Valkey) -> None:
+        node = await own_world.node(PATIENT)
+        client = await enter(node, own_world.backend, 1)
+        own_valkey.stop()
+        await until(lambda: not node.node.subscriber.connected)
+        for _ in range(3):
+            own_world.backend.commit(ROOM)
+        own_valkey.start()
+        await gets(client, [1, 2, 3])
+        await node.hearing(ROOM)
+        await own_world.backend.emit(ROOM)
+        await gets(client, [1, 2, 3, 4])
 
-    async def test_away_delays_only(self, own_valkey: Valkey) -> None:
-        async for world in make_world(own_valkey):
-            node = await world.node()
-            client = await enter(node, world.backend, 1)
-            own_valkey.stop()
-            world.backend.commit(ROOM)
-            await gets(client, [1])
-            newcomer = await node.client().connect(2)
-            world.backend.allow(2, ROOM)
-            assert (await newcomer.call("join", room=ROOM, cursor="e1.0"))["ok"]
-            world.backend.commit(ROOM)
-            await gets(newcomer, [2])
-            async with world.http.get(f"{node.url}/readyz") as response:
-                assert (response.status, (await response.json())["redis"]) == (200, "away")
+    async def test_away_delays_only(self, own_world: World, own_valkey: Valkey) -> None:
+        node = await own_world.node()
+        client = await enter(node, own_world.backend, 1)
+        own_valkey.stop()
+        own_world.backend.commit(ROOM)
+        await gets(client, [1])
+        newcomer = await node.client().connect(2)
+        own_world.backend.allow(2, ROOM)
+        assert (await newcomer.call("join", room=ROOM, cursor="e1.0"))["ok"]
+        own_world.backend.commit(ROOM)
+        await gets(newcomer, [2])
+        async with own_world.http.get(f"{node.url}/readyz") as response:
+            assert (response.status, (await response.json())["redis"]) == (200, "away")
 
     async def test_cutting_the_listener_off_is_mended(self, world: World, backend: StandIn) -> None:
         node = await world.node(PATIENT)
@@ -360,13 +365,12 @@ class TestRedis:
         await backend.emit(ROOM)
         await gets(client, [1])
 
-    async def test_a_late_confirmation_makes_the_node_ask_again(self, own_valkey: Valkey) -> None:
-        async for world in make_world(own_valkey):
-            node = await world.node(replace(PATIENT, subscribe=0.01))
-            client = await node.client().connect(1)
-            world.backend.allow(1, ROOM)
-            await node.hearing("user:1")
-            await world.redis.execute_command("CLIENT", "PAUSE", "300", "ALL")
-            assert (await client.call("join", room=ROOM))["ok"]
-            world.backend.commit(ROOM)  # after the answer, before the subscription
-            await gets(client, [1])
+    async def test_a_late_confirmation_makes_the_node_ask_again(self, own_world: World, own_valkey: Valkey) -> None:
+        node = await own_world.node(replace(PATIENT, subscribe=0.01))
+        client = await node.client().connect(1)
+        own_world.backend.allow(1, ROOM)
+        await node.hearing("user:1")
+        await own_world.redis.execute_command("CLIENT", "PAUSE", "300", "ALL")
+        assert (await client.call("join", room=ROOM))["ok"]
+        own_world.backend.commit(ROOM)  # after the answer, before the subscription
+        await gets(client, [1])
