@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--if-empty", action="store_true", help="only when nobody has an account yet")
         elif name == "demo":
             command.add_argument("--logs", action="store_true", help="show what the processes say, too")
+        elif name == "demo":
+            command.add_argument("--logs", action="store_true", help="also print what the processes log")
         elif name == "createadmin":
             command.add_argument("--email", help="the address to sign in with")
             command.add_argument("--name", help="the person's name")

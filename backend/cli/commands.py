@@ -11,6 +11,7 @@ from getpass import getpass
 from threading import Event
 
 from backend.cli import database
+from backend.cli.demo_accounts import SIGN_INS
 from backend.cli.errors import UserError
 from backend.cli.log import Log
 from backend.cli.stack import Stack, home_folder, outer_environment, running_stack
@@ -22,7 +23,7 @@ def up(_args: argparse.Namespace) -> int:
     on_terminal = sys.stdout.isatty()
     form = outer.get("LOG_FORMAT") or ("console" if on_terminal else "json")
     log = Log(as_json=form == "json", coloured=on_terminal and not outer.get("NO_COLOR"))
-    _end_on_signals()
+    end_on_signals()
     stack = Stack(seed=True, env={"LOG_FORMAT": form}, log=log)
     try:
         stack.start()
@@ -40,7 +41,7 @@ def up(_args: argparse.Namespace) -> int:
     return 0
 
 
-def _end_on_signals() -> None:
+def end_on_signals() -> None:
     """Treat the signals that ask for an end like Ctrl-C, also when a shell started us in the background."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup` ignores it on purpose
@@ -53,8 +54,6 @@ def _welcome(stack: Stack) -> Iterator[str]:
     yield f"  API pages  {stack.url('backend')}/api/docs"
     yield f"  sockets    {stack.url('realtime')}/socket.io/, described at {stack.url('realtime')}/docs"
     if stack.seeds:
-        from backend.cli.seed import SIGN_INS
-
         for role, name, password in SIGN_INS:
             yield f"  {role:<10} {name}  {password}"
 

@@ -70,7 +70,7 @@ def _migrate_and_grant(app_role: str) -> None:
     call_command("migrate", interactive=False, verbosity=0)
     grant(connection.connection, app_role)
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL back end
 
 
 def grant(connection: psycopg.Connection[Any], app_role: str) -> None:

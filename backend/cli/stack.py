@@ -18,9 +18,10 @@ from typing import IO, Any, Self
 from dotenv import dotenv_values
 
 from backend.cli import database
-from backend.cli.embedded import EmbeddedPostgres, EmbeddedRedis, secret_file
+from backend.cli.embedded import EmbeddedPostgres, EmbeddedRedis
 from backend.cli.errors import UserError
 from backend.cli.log import Tell, silent
+from backend.cli.server import secret_file
 from backend.cli.supervisor import Keeper, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,9 +174,11 @@ class Stack:
         return self.outer.get(HOSTS.get(role_of(name), "")) or "127.0.0.1"
 
     def _claim_home(self) -> None:
-        if not self.home.exists():
-            self.home.mkdir(parents=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        if not any(self.home.iterdir()):
             self.home.chmod(0o711)  # a root's servers walk through it; every file in it has its own mode
+        if not (self.embeds_postgres or self.embeds_redis or self.processes):
+            return  # only the settings are wanted
         lock = (self.home / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

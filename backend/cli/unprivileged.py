@@ -101,9 +101,9 @@ def socket_folder(path: Path, name_bytes: int, account: Account | None) -> Path:
 
     A comma in the path would be read as a list of hosts by libpq, so it asks for the temporary one too.
     """
-    if path.is_symlink() and _is_ours(path, account):
+    if path.is_symlink() and _is_temporary(path.readlink(), account):
         return path.readlink()  # its name is in the URLs that clients were given: a restart keeps it
-    leave_socket_folder(path)
+    leave_socket_folder(path, account)
     if len(os.fsencode(path)) + 1 + name_bytes <= SOCKET_PATH_BYTES and "," not in str(path):
         return own_folder(path, account)
     shutil.rmtree(path, ignore_errors=True)  # of a time when the path was shorter
@@ -112,17 +112,22 @@ def socket_folder(path: Path, name_bytes: int, account: Account | None) -> Path:
     return folder
 
 
-def _is_ours(link: Path, account: Account | None) -> bool:
-    target = link.readlink()
+def _is_temporary(folder: Path, account: Account | None) -> bool:
+    """Whether this is a temporary folder of our own making: only such a one is used again, or removed."""
     uid = account.uid if account else os.geteuid()
-    return target.is_dir() and not target.is_symlink() and target.stat().st_uid == uid
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    named = folder.parent == _TEMPORARY and folder.name.startswith(_PREFIX)
+    return named and stat.S_ISDIR(found.st_mode) and found.st_uid == uid
 
 
-def leave_socket_folder(path: Path) -> None:
+def leave_socket_folder(path: Path, account: Account | None) -> None:
     """Remove the temporary folder behind the link, if there is one."""
     if path.is_symlink():
         target = path.readlink()
-        if target.parent == _TEMPORARY and target.name.startswith(_PREFIX):
+        if _is_temporary(target, account):
             shutil.rmtree(target, ignore_errors=True)
         path.unlink()
 

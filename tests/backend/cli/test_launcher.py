@@ -1,0 +1,166 @@
+"""The launcher, run as a person would run it, in copies of the checkout with a small lock file."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+EMPTY = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy with a space in its path, a command line that echoes, and one package to install, from a folder."""
+    folder = tmp_path / "my checkout"
+    (folder / "backend" / "cli").mkdir(parents=True)
+    shutil.copy(ROOT / "callout", folder)
+    shutil.copy(ROOT / "backend" / "cli" / "help.txt", folder / "backend" / "cli")
+    (folder / "backend" / "__init__.py").touch()
+    (folder / "backend" / "cli" / "__init__.py").touch()
+    echo = "import os, sys, tiny; print(tiny.VERSION, os.getcwd(), sys.argv[1:])"
+    (folder / "backend" / "cli" / "__main__.py").write_text(echo)
+    lock_to(folder, make_wheel(tmp_path / "wheels", version=1))
+    return folder
+
+
+def make_wheel(folder: Path, *, version: int) -> Path:
+    """The smallest package that pip installs."""
+    folder.mkdir(exist_ok=True)
+    wheel = folder / f"tiny-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", f"VERSION = {version}\n")
+        archive.writestr(
+            f"tiny-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+        )
+        archive.writestr(
+            f"tiny-{version}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"tiny-{version}.dist-info/RECORD", "")
+    return wheel
+
+
+def lock_to(checkout: Path, wheel: Path) -> None:
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    pin = f"tiny=={wheel.name.split('-')[1]} --hash=sha256:{digest}\n"
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        (checkout / name).write_text(pin + ("# test tools\n" if "dev" in name else ""))
+
+
+def start(
+    checkout: Path, *arguments: str, python: str = sys.executable, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `./callout` in an almost empty environment, with only the folder of wheels to install from."""
+    return subprocess.run(
+        [python, str(checkout / "callout"), *arguments],
+        env={**EMPTY, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(checkout.parent / "wheels"), **env},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class TestLauncher:
+    def test_installs_hands_over_and_is_quick_the_second_time(self, checkout: Path) -> None:
+        first = start(checkout, "up", "--fast")
+        assert (first.returncode, first.stdout) == (0, f"1 {checkout} ['up', '--fast']\n"), first.stderr
+        assert "Making .venv" in first.stderr
+
+        began = time.monotonic()
+        second = start(checkout, "up")
+        assert (second.stdout, second.stderr) == (f"1 {checkout} ['up']\n", "")
+        assert time.monotonic() - began < 1
+
+    def test_installs_again_when_the_lock_has_changed(self, checkout: Path) -> None:
+        start(checkout, "up")
+        lock_to(checkout, make_wheel(checkout.parent / "wheels", version=2))
+        again = start(checkout, "up")
+        assert again.stdout.startswith("2 ")
+        assert "Making .venv" not in again.stderr
+
+    def test_makes_a_half_made_environment_anew(self, checkout: Path) -> None:
+        (checkout / ".venv" / "bin").mkdir(parents=True)
+        (checkout / ".venv" / "bin" / "python").symlink_to("/nowhere/python3")
+        assert start(checkout, "up").stdout.startswith("1 ")
+
+    def test_installs_the_test_tools_for_commands_that_need_them_and_keeps_them(self, checkout: Path) -> None:
+        start(checkout, "test")
+        stamp = (checkout / ".venv" / "installed").read_text()
+        tools = (checkout / "requirements-dev.lock").read_bytes()
+        assert stamp.startswith(hashlib.sha256(tools).hexdigest())
+        start(checkout, "up")
+        assert (checkout / ".venv" / "installed").read_text() == stamp
+
+    def test_of_two_starts_at_once_one_installs_and_the_other_waits(self, checkout: Path) -> None:
+        environment = {**EMPTY, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(checkout.parent / "wheels")}
+        command = [sys.executable, str(checkout / "callout"), "up"]
+        both = [
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = [process.communicate(timeout=60) for process in both]
+        assert [out for out, _ in said] == [f"1 {checkout} ['up']\n"] * 2
+        assert sum("Making .venv" in err for _, err in said) == 1
+
+    def test_prints_the_help_without_installing_anything(self, checkout: Path) -> None:
+        for arguments in ((), ("help",), ("--help",)):
+            helped = start(checkout, *arguments)
+            assert helped.stdout == (ROOT / "backend" / "cli" / "help.txt").read_text()
+        assert not (checkout / ".venv").exists()
+
+    def test_says_that_the_registry_is_out_of_reach(self, checkout: Path) -> None:
+        registry = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+        refused = start(checkout, "up", PIP_CONFIG_FILE=os.devnull, **registry)
+        assert refused.returncode == 1
+        assert "The package registry is out of reach: check the network, the proxy" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert "tiny" in (checkout / ".callout" / "install.log").read_text()
+        assert not (checkout / ".venv" / "installed").exists(), "the next start installs anew"
+
+    def test_refuses_a_package_that_differs_from_the_locked_one(self, checkout: Path) -> None:
+        lock_to(checkout, make_wheel(checkout.parent / "other", version=1))
+        (checkout.parent / "wheels" / "tiny-1-py3-none-any.whl").write_bytes(b"something else")
+        refused = start(checkout, "up")
+        assert refused.returncode == 1
+        assert "differs from the one that was locked" in refused.stderr
+
+    def test_says_that_python_is_too_old(self, checkout: Path) -> None:
+        old = run_as(checkout, "sys.version_info = (3, 6, 9, 'final', 0)", PATH="/nowhere")
+        assert old.returncode == 1
+        assert old.stderr == (
+            "Callout needs Python 3.11 or newer, and this is Python 3.6: install python3.11 and start again.\n"
+        )
+
+    def test_says_that_venv_is_missing(self, checkout: Path) -> None:
+        change = "real = importlib.util.find_spec\n"
+        change += "importlib.util.find_spec = lambda name: None if name == 'ensurepip' else real(name)"
+        bare = run_as(checkout, change)
+        assert bare.returncode == 1
+        assert bare.stderr.startswith("This Python has no `ensurepip`: install it (Debian and Ubuntu: apt-get install")
+
+    def test_says_who_may_write_when_it_may_not(self, checkout: Path) -> None:
+        denied = run_as(
+            checkout, "def deny(*a, **k): raise PermissionError(13, 'no', '/some/where')\nos.makedirs = deny"
+        )
+        assert denied.returncode == 1
+        assert denied.stderr == "Callout cannot write to /some/where: start it as the owner of this folder.\n"
+
+    def test_names_no_host(self) -> None:
+        for name in ("callout", "requirements.lock", "requirements-dev.lock"):
+            assert "://" not in (ROOT / name).read_text(), name
+
+
+def run_as(checkout: Path, change: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the launcher in a Python that was changed first."""
+    program = f"import importlib.util, os, runpy, sys\n{change}\nsys.argv = ['callout', 'up']\n"
+    program += f"runpy.run_path({str(checkout / 'callout')!r}, run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-c", program], env={**EMPTY, **env}, capture_output=True, text=True, check=False
+    )
