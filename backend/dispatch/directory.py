@@ -62,7 +62,7 @@ def _listed(row: Row, near: Point | None, *, is_exact: bool) -> Listed:
 def _partners(actor: Actor) -> set[int]:
     """The assistants whose client this person is right now, and oneself."""
     jobs = Assistance.objects.filter(Q(client_id=actor.id), status__in=TAKEN)
-    return {actor.id, *jobs.values_list("assistant_id", flat=True)}  # type: ignore[arg-type]
+    return {actor.id, *jobs.values_list("assistant_id", flat=True)}
 
 
 _COLUMNS = "SELECT a.user_id, a.service_type, a.vehicle_class, a.lat, a.lng FROM dispatch_assistant a"
@@ -85,4 +85,5 @@ def _rows(near: Point | None, radius_m: float, service_type: str | None, now: da
     fresh_after = now - timedelta(seconds=environment().position_fresh_seconds)
     with connection.cursor() as cursor:
         cursor.execute(statement, {"fresh_after": fresh_after, "service": service_type})
-        return cursor.fetchall()
+        rows: Sequence[Row] = cursor.fetchall()
+    return rows

@@ -1,18 +1,23 @@
 """A column of PostgreSQL's own type `point`: it needs no extension, and GiST finds the nearest through it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 Position = tuple[float, float]
 
+if TYPE_CHECKING:
+    _Field = models.Field[Position | None, Position | None]
+else:
+    _Field = models.Field
 
-class PointField(models.Field[Position | None, Position | None]):
+
+class PointField(_Field):
     """Metres on the spherical Mercator map (`core.geo.project`), as the pair (x, y)."""
 
     description = "a point of the plane"
 
-    def db_type(self, connection: Any) -> str:  # noqa: ARG002 - Django's signature
+    def db_type(self, connection: Any) -> str:
         return "point"
 
     def get_prep_value(self, value: Any) -> str | None:

@@ -43,7 +43,7 @@ class Audience:
 
 
 def pass_on(*, user_id: int, location: Location, audience: Audience, pending: bool) -> bool:
-    """Publish a position, and hand it to the relay when `pending`; False when Redis is away. Must not be in a transaction."""
+    """Publish a position, and hand it to the relay when `pending`; False when Redis is away. In no transaction."""
     global _resting_until  # noqa: PLW0603 - the circuit breaker of this process
     if time.monotonic() < _resting_until:
         return False

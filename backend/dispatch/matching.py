@@ -13,6 +13,7 @@ from django.db import connection
 
 from backend.core.geo import WORLD_WIDTH, Point, haversine_m, project, projected_radius
 from backend.dispatch.models import Assistance
+from backend.dispatch.rules import approach_minutes
 
 OBSTACLES: Mapping[str, str] = {
     "asked_before": """a.user_id = ANY (ARRAY(
@@ -30,7 +31,7 @@ OBSTACLES: Mapping[str, str] = {
 }
 """Each is true or false, never null. A job that gave an assistant back carries an offer of theirs marked accepted."""
 
-AT_THE_CLAIM = ("own_request", "off_duty", "busy", "wrong_service", "wrong_vehicle", "wrong_category", "licence_expired")
+AT_THE_CLAIM = tuple(name for name in OBSTACLES if name not in {"asked_before", "stale_position"})
 """What is asked again when an assistant accepts: the offer they hold stands for the rest."""
 
 LEFT_OUT_KEPT = 20
@@ -57,6 +58,10 @@ class Nearby:
     distance_m: int
     reason: str = ""
 
+    @property
+    def eta_minutes(self) -> int:
+        return approach_minutes(self.distance_m)
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -77,7 +82,7 @@ class Search:
         return self._run(_SUITABLE, "''", self.radius_m, limit=count + count // 4 + 10)[:count]
 
     def left_out(self, within_m: float) -> list[Nearby]:
-        """The nearest on duty that may not take it, with the first reason: those the search passed by. One statement."""
+        """The nearest on duty that may not take it, with the first reason: those that were passed by. One statement."""
         return self._run(_UNSUITABLE, _first_obstacle(OBSTACLES), within_m, limit=LEFT_OUT_KEPT)
 
     def _run(self, condition: str, reason: str, within_m: float, *, limit: int) -> list[Nearby]:

@@ -1,7 +1,6 @@
 """Assistants as dispatch sees them, tariffs, quotes, roadside jobs, and how each was offered."""
 
 from decimal import Decimal
-from typing import ClassVar
 
 from django.contrib.postgres.indexes import GistIndex
 from django.db import models
@@ -119,7 +118,9 @@ class Priced(models.Model):
 
     @property
     def dropoff(self) -> Point | None:
-        return None if self.dropoff_lat is None or self.dropoff_lng is None else Point(self.dropoff_lat, self.dropoff_lng)
+        return (
+            None if self.dropoff_lat is None or self.dropoff_lng is None else Point(self.dropoff_lat, self.dropoff_lng)
+        )
 
     def money(self, minor: int | None) -> Money | None:
         return None if minor is None else Money(minor, self.currency)
@@ -144,16 +145,16 @@ class Quote(Priced):
 
 
 class Assistance(LifeCycleModel, Priced):
-    """A roadside job from the request to its end. A round is one search for an assistant; giving back starts another."""
+    """A roadside job from request to end. A round is one search for an assistant; giving back starts another."""
 
     reference_kind = "assistance"
-    steps: ClassVar[Steps] = states.STEPS
+    steps: Steps = states.STEPS
 
     client = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     assistant = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, related_name="+")
-    requested_service = models.CharField(max_length=6, null=True)
+    requested_service = models.CharField(max_length=6, null=True)  # noqa: DJ001 - nothing was named
     """What was asked for; null: whatever the assistant who comes can do."""
-    service_type = models.CharField(max_length=6, null=True)
+    service_type = models.CharField(max_length=6, null=True)  # noqa: DJ001 - not known yet
     """What is done: as asked for, or that of the assistant who has the job."""
     vehicle_type = models.CharField(max_length=100, default="")
     note = models.CharField(max_length=1000, default="")
@@ -194,6 +195,13 @@ class Assistance(LifeCycleModel, Priced):
             models.Index(fields=["assistant", "-id"], name="assistance_of_assistant"),
             models.Index(fields=["status", "-id"], name="assistance_by_status"),
         ]
+
+    @property
+    def taken_by(self) -> int:
+        """The assistant's id, where the state says that there is one. Raises LookupError."""
+        if self.assistant_id is None:
+            raise LookupError(f"{self.reference} is {self.status} and nobody's")
+        return self.assistant_id
 
 
 class Wave(models.Model):

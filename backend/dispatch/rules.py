@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from typing import Literal
 
 from backend.core.geo import Point, haversine_m
@@ -77,4 +78,4 @@ def rounded_km(distance_m: float) -> float:
 
 def path_length_m(path: Sequence[Point]) -> float:
     """The length of a recorded path, metres."""
-    return sum(haversine_m(start, end) for start, end in zip(path, path[1:], strict=False))
+    return sum(haversine_m(start, end) for start, end in pairwise(path))

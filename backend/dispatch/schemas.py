@@ -3,13 +3,12 @@
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema
 
 from backend.accounts.public import AssistantFieldsIn, PlaceIn
 from backend.core.geo import Point
-from backend.core.money import MAX_MINOR, Money
 from backend.core.pagination import PageIn
 from backend.core.schemas import Id, In, Instant, Line, Out, Text
 from backend.dispatch.rules import ServiceType, VehicleClass
@@ -41,9 +40,8 @@ def point(place: Place) -> Point:
     return Point(place.lat, place.lng)
 
 
-def money(amount: str, currency: str) -> Money:
-    """Raises ValueError, in words for the caller."""
-    return Money.parse(amount, currency)
+def point_or_none(place: Place | None) -> Point | None:
+    return None if place is None else point(place)
 
 
 class QuoteIn(In):
@@ -252,7 +250,9 @@ RoadFactor = Annotated[
     Decimal,
     Field(ge=1, le=5, max_digits=4, decimal_places=2, examples=["1.30"]),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^[1-5](\.[0-9]{1,2})?$", "examples": ["1.30"]}, mode="serialization"),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[1-5](\.[0-9]{1,2})?$", "examples": ["1.30"]}, mode="serialization"
+    ),
 ]
 
 
@@ -348,11 +348,3 @@ class LocationIn(PlaceIn):
     speed: float | None = Field(None, ge=0, le=150, description="Metres per second.")
     accuracy: float | None = Field(None, ge=0, le=100_000, description="Metres.")
     at: Instant | None = Field(None, description="When it was measured; now when left out.")
-
-
-def minor_units(schema: Any, name: str, currency: str) -> int:
-    """An amount of a body in minor units. Raises ValueError for more decimals than the currency has."""
-    minor = money(getattr(schema, name), currency).minor
-    if minor > MAX_MINOR:
-        raise ValueError("the amount is too large")
-    return minor

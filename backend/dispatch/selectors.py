@@ -99,12 +99,12 @@ def list_offers_to(actor: Actor, assistances: Sequence[Assistance]) -> dict[int,
     return {offer.assistance_id: offer for offer in offers}
 
 
-def list_track(assistance: Assistance) -> Sequence[TrackPoint]:
+def list_track(assistance: Assistance) -> list[TrackPoint]:
     """Where the present assistant of the job has been since accepting it, in order."""
     if assistance.accepted_at is None:
         return []
     points = TrackPoint.objects.filter(assistance=assistance, at__gte=assistance.accepted_at)
-    return points.order_by("at", "id")[:MAX_TRACK_POINTS]
+    return list(points.order_by("at", "id")[:MAX_TRACK_POINTS])
 
 
 @dataclass(frozen=True, slots=True)

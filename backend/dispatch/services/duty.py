@@ -54,7 +54,9 @@ def take_over_changes(*, user_id: int, now: datetime) -> None:
 
 def _row_of(profile: accounts.AssistantView) -> DispatchAssistant:
     """The assistant's row, locked; made when there is none yet."""
-    DispatchAssistant.objects.bulk_create([_copy(profile, DispatchAssistant(pk=profile.user_id))], ignore_conflicts=True)
+    DispatchAssistant.objects.bulk_create(
+        [_copy(profile, DispatchAssistant(pk=profile.user_id))], ignore_conflicts=True
+    )
     return DispatchAssistant.objects.select_for_update(no_key=True).get(pk=profile.user_id)
 
 

@@ -5,11 +5,9 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import Problem
 from backend.core.outbox import emit, emit_all
-from backend.core.references import make_reference
 from backend.core.states import transition
 from backend.dispatch import events, selectors
 from backend.dispatch.errors import AlreadyAccepted, AssistantBusy, LicenceExpired, NotOnDuty, OfferGone, violates
@@ -55,7 +53,6 @@ def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
         raise AlreadyAccepted(current_status=assistance.status)
     if offer.status != OfferStatus.OPEN:
         raise OfferGone
-    accounts.hold_active([actor.id])
     obstacle, service_type = obstacle_at_claim(assistance, assistant_id=actor.id, now=now)
     if obstacle is not None:
         raise _REFUSALS.get(obstacle, OfferGone)
@@ -75,16 +72,15 @@ def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
 
 def _settle(assistance: Assistance, *, now: datetime) -> None:
     """What follows from an acceptance: the room, the conversation, the others' offers, the news."""
-    assert assistance.assistant_id is not None
-    parties = [assistance.client_id, assistance.assistant_id]
-    others = close_offers(assistance, now=now, winner_id=assistance.assistant_id)
+    winner_id = assistance.taken_by
+    parties = [assistance.client_id, winner_id]
+    others = close_offers(assistance, now=now, winner_id=winner_id)
     people = events.named(*parties)
-    joined = MemberAdded(user=people[assistance.assistant_id])
+    joined = MemberAdded(user=people[winner_id])
     (added_event_id,) = emit(joined, rooms=[assistance_room(assistance.pk)], now=now)
     assistance.assistant_added_event_id = added_event_id
-    assistance.conversation_id = messaging.open_conversation(
-        subject=make_reference("assistance", assistance.pk), participants=parties, now=now
-    )
+    conversation = messaging.open_conversation(actor=None, subject=assistance.reference, user_ids=parties, now=now)
+    assistance.conversation_id = conversation.id
     assistance.save(update_fields=["assistant_added_event_id", "conversation_id"])
     emit_all(
         [

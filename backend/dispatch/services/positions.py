@@ -10,6 +10,7 @@ from backend.core.actor import Actor, Role
 from backend.core.geo import Point, project
 from backend.dispatch import live, selectors
 from backend.dispatch.live import Audience
+from backend.dispatch.models import DispatchAssistant
 from shared_contracts.events import Location, PositionReport
 
 TRACK_EVERY_SECONDS = 5
@@ -82,22 +83,30 @@ def _on_map(report: PositionReport) -> tuple[float | None, float | None]:
     return project(Point(report.lat, report.lng))
 
 
-def report_position(*, actor: Actor, report: PositionReport, now: datetime) -> None:
+def report_position(*, actor: Actor, place: Point, report: PositionReport, now: datetime) -> None:
     """Take one's own position: live for an assistant at work and the parties of an open job, kept for everyone.
 
     An assistant's goes through Redis to the relay, or straight to the table while Redis is away.
     """
-    assert report.lat is not None
-    assert report.lng is not None
     at_work = selectors.at_work(actor)
     pending = actor.holds(Role.ASSISTANT) and (at_work.on_duty or at_work.has_job)
-    report = report.model_copy(update={"at": min(report.at, now)})
+    report = report.model_copy(update={"lat": place.lat, "lng": place.lng, "at": min(report.at, now)})
     location = Location(assistance_id=None, user_id=actor.id, **report.model_dump())
     audience = Audience(job_ids=at_work.job_ids, on_duty=at_work.on_duty)
     passed_on = (pending or audience.job_ids) and live.pass_on(
         user_id=actor.id, location=location, audience=audience, pending=pending
     )
-    if not pending:
-        accounts.set_location(user_id=actor.id, lat=report.lat, lng=report.lng, now=now)
-    elif not passed_on:
+    if pending and not passed_on:
         record_positions(reports={actor.id: report}, now=now)
+    if not pending:
+        _remember(actor, place, report.at, now)
+
+
+@transaction.atomic
+def _remember(actor: Actor, place: Point, at: datetime, now: datetime) -> None:
+    """Where somebody is who is not at work; for an assistant it is the position that counts on going on duty."""
+    accounts.set_location(user_id=actor.id, lat=place.lat, lng=place.lng, now=now)
+    if actor.holds(Role.ASSISTANT):
+        DispatchAssistant.objects.filter(pk=actor.id, on_duty=False).update(
+            lat=place.lat, lng=place.lng, position=project(place), located_at=at
+        )

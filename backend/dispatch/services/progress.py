@@ -87,13 +87,14 @@ def _move(assistance: Assistance, actor: Actor, party: Party, change: Change, no
             messaging.close_conversation(conversation_id=assistance.conversation_id, now=now)
     emit_all(facts, now=now)
     if change.to == Status.COMPLETED:
-        assert assistance.assistant_id is not None
-        catalog.record_finished_work(provider_id=assistance.assistant_id, reference=assistance.reference, now=now)
+        catalog.record_finished_work(provider_id=assistance.taken_by, reference=assistance.reference, now=now)
 
 
 def _give_back(assistance: Assistance, actor: Actor, change: Change, now: datetime) -> None:
     """Start another round without the assistant who had it; what was theirs in the job is theirs no longer."""
-    former_id, conversation_id = assistance.assistant_id, assistance.conversation_id
+    if assistance.status != Status.ACCEPTED:
+        raise InvalidState(current_status=assistance.status)
+    former_id, conversation_id = assistance.taken_by, assistance.conversation_id
     reopened: dict[str, Any] = {
         "assistant_id": None,
         "accepted_at": None,
@@ -114,9 +115,8 @@ def _give_back(assistance: Assistance, actor: Actor, change: Change, now: dateti
         now=now,
         reason=change.reason,
     )
-    assert former_id is not None
-    assert conversation_id is not None
-    messaging.close_conversation(conversation_id=conversation_id, now=now)
+    if conversation_id is not None:
+        messaging.close_conversation(conversation_id=conversation_id, now=now)
     people = events.named(assistance.client_id, former_id)
     status, rooms = events.status_changed(assistance, people, reason=change.reason, now=now)
     emit_all(
@@ -152,9 +152,7 @@ def _final_price(assistance: Assistance, change: Change) -> dict[str, int]:
 
 
 @transaction.atomic
-def rate_assistance(
-    *, actor: Actor, assistance_id: int, rating: int, comment: str, now: datetime
-) -> Assistance:
+def rate_assistance(*, actor: Actor, assistance_id: int, rating: int, comment: str, now: datetime) -> Assistance:
     """Review the assistant of a finished job, once. Raises NotFound, Forbidden, InvalidState or AlreadyRated."""
     assistance, party = selectors.get_assistance_for(actor, assistance_id, lock=True)
     if party not in {Party.CLIENT, Party.MANAGER}:
@@ -163,12 +161,11 @@ def rate_assistance(
         raise InvalidState(current_status=assistance.status)
     if assistance.rating is not None:
         raise AlreadyRated
-    assert assistance.assistant_id is not None
     assistance.rating = rating
     assistance.save(update_fields=["rating"])
     catalog.record_review(
         author_id=assistance.client_id,
-        provider_id=assistance.assistant_id,
+        provider_id=assistance.taken_by,
         reference=assistance.reference,
         rating=rating,
         comment=comment,

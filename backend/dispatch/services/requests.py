@@ -54,7 +54,7 @@ def quote_assistance(
     dropoff: Point | None,
     now: datetime,
 ) -> Quote:
-    """Say what it would cost, and keep to it for `QUOTE_MINUTES`: as often as this person asks. Raises TariffMissing."""
+    """Say what it would cost, and keep to it for `QUOTE_MINUTES`, as often as they ask. Raises TariffMissing."""
     return Quote.objects.create(
         user_id=actor.id,
         service_type=service_type,
@@ -96,7 +96,7 @@ def price_of(
 
 def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
     accounts.hold_active([actor.id])
-    quote = _take_quote(actor, wanted, now) if wanted.quote_id is not None else None
+    quote = None if wanted.quote_id is None else _take_quote(actor, wanted.quote_id, wanted, now)
     service_type = quote.service_type if quote else wanted.service_type
     assistance = Assistance(
         status=Status.REQUESTED,
@@ -126,9 +126,9 @@ def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
     return Request(assistance, waves.begin_round(assistance, client=people[actor.id], now=now))
 
 
-def _take_quote(actor: Actor, wanted: Wanted, now: datetime) -> Quote:
+def _take_quote(actor: Actor, quote_id: int, wanted: Wanted, now: datetime) -> Quote:
     """The quote given back, if it is this person's, still holds, and is for the same thing."""
-    quote = Quote.objects.filter(pk=wanted.quote_id, user_id=actor.id).first()
+    quote = Quote.objects.filter(pk=quote_id, user_id=actor.id).first()
     if quote is None:
         raise invalid_field("body.quote_id", "this is no quote of yours")
     for name, quoted, asked in (

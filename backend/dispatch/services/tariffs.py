@@ -25,7 +25,7 @@ _DEMO: tuple[tuple[str, str, int, int, int], ...] = (
 def add_tariff(
     *, actor: Actor, service_type: str, vehicle_class: str, rate: Rate, valid_from: datetime | None, now: datetime
 ) -> Tariff:
-    """Announce a tariff; left out, it holds from now on. What was charged before is never rewritten: 422 for the past."""
+    """Announce a tariff, from now on by default. What was charged is never rewritten: 422 for the past."""
     if valid_from is not None and valid_from < now:
         raise invalid_field("body.valid_from", "a tariff begins now or later")
     try:

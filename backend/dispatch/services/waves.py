@@ -1,4 +1,4 @@
-"""Offers go out in waves: the first with the request itself, the next by timers, until somebody accepts or time is up."""
+"""Offers go out in waves: the first with the request itself, the next by timers, until somebody accepts."""
 
 from datetime import datetime, timedelta
 
@@ -47,9 +47,7 @@ def expire_request(*, assistance_id: int, round: int, now: datetime) -> None:  #
     assistance = selectors.lock_searching(assistance_id, round_=round)
     if assistance is None:
         return
-    transition(
-        assistance, expect={Status.REQUESTED}, to=Status.EXPIRED, set={"finished_at": now}, by=None, now=now
-    )
+    transition(assistance, expect={Status.REQUESTED}, to=Status.EXPIRED, set={"finished_at": now}, by=None, now=now)
     asked = close_offers(assistance, now=now)
     people = events.named(assistance.client_id)
     emit_all(
@@ -114,7 +112,7 @@ def _offer(assistance: Assistance, one: Nearby, *, number: int, now: datetime) -
         round=assistance.round,
         wave=number,
         distance_m=one.distance_m,
-        eta_minutes=rules.approach_minutes(one.distance_m),
+        eta_minutes=one.eta_minutes,
         status=OfferStatus.OPEN,
         offered_at=now,
     )

@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+
+
+class DispatchConfig(AppConfig):
+    name = "backend.dispatch"
+    label = "dispatch"
+
+    def ready(self) -> None:
+        from backend.accounts.public import ASSISTANT_CHANGED  # noqa: PLC0415 - models exist only from here on
+        from backend.dispatch import jobs, rooms  # noqa: F401, PLC0415
+        from backend.dispatch.services.duty import take_over_changes  # noqa: PLC0415
+
+        rooms.guard_rooms()
+        ASSISTANT_CHANGED.answered_by("dispatch", take_over_changes)

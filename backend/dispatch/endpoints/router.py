@@ -1,0 +1,5 @@
+"""The one router of dispatch."""
+
+from ninja import Router
+
+router = Router()
