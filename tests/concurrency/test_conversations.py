@@ -1,6 +1,7 @@
 """Rivals in one conversation, over real connections."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from django.db import transaction
@@ -68,7 +69,7 @@ class TestSendingAtOnce:
         def say_ten(who: Member) -> list[int]:
             return [say(talk, who, f"{number}").id for number in range(10)]
 
-        spoken = all_at_once([lambda who=people[number % 2]: say_ten(who) for number in range(6)])
+        spoken = all_at_once([partial(say_ten, people[number % 2]) for number in range(6)])
         assert all(isinstance(ids, list) and ids == sorted(ids) for ids in spoken)
         stored = list(Message.objects.filter(conversation_id=talk).order_by("id").values_list("pk", flat=True))
         assert len(stored) == 60
