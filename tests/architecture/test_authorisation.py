@@ -1,0 +1,243 @@
+"""Who may do what: one table for every operation of the API. An operation that is missing here fails.
+
+Each row is tried by every actor on a job that is under way. A refusal must not change anything, and what one may not
+see must look exactly like what does not exist.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import pytest
+from django.db import connection, transaction
+
+from backend.config.api import api as callout_api
+from backend.core.openapi import operations
+from backend.dispatch import public as dispatch
+from shared_contracts.events import PositionReport
+from tests.support.api import Answer, Api
+from tests.support.people import Member, make_member
+
+ACTORS = (
+    "anonymous",
+    "client",  # of this job
+    "other_client",
+    "assistant",  # of this job
+    "rival",  # was offered the job and lost it
+    "other_assistant",  # never heard of it
+    "freelancer",
+    "manager",
+    "admin",
+)
+Outcome = Literal["done", 401, 403, 404, 409]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One operation: how it is called, and what each actor gets; whoever is not named gets `others`."""
+
+    method: str
+    path: str
+    body: Any = None
+    others: Outcome = "done"
+    anonymous: Outcome = 401
+    exceptions: tuple[tuple[str, Outcome], ...] = ()
+
+    def expected(self, actor: str) -> Outcome:
+        return dict(self.exceptions).get(actor, self.anonymous if actor == "anonymous" else self.others)
+
+
+def public(method: str, path: str, body: Any = None) -> Rule:
+    return Rule(method, path, body, anonymous="done")
+
+
+def any_user(method: str, path: str, body: Any = None) -> Rule:
+    return Rule(method, path, body)
+
+
+def only(roles: str, method: str, path: str, body: Any = None, **exceptions: Outcome) -> Rule:
+    """For these actors; everybody else gets 403."""
+    granted: dict[str, Outcome] = dict.fromkeys(roles.split(), "done")
+    return Rule(method, path, body, others=403, exceptions=tuple({**granted, **exceptions}.items()))
+
+
+def party(method: str, path: str, body: Any = None, **exceptions: Outcome) -> Rule:
+    """For the job's client and assistant, and managers; to everybody else it does not exist."""
+    granted: dict[str, Outcome] = dict.fromkeys(("client", "assistant", "manager", "admin"), "done")
+    return Rule(method, path, body, others=404, exceptions=tuple({**granted, **exceptions}.items()))
+
+
+MANAGERS = "manager admin"
+ASSISTANTS = "assistant rival other_assistant"
+PLACE = {"lat": 36.75, "lng": 3.05}
+NEW_ASSISTANT = {
+    "role": "assistant",
+    "service_type": "towing",
+    "vehicle_type": "Tow truck",
+    "driving_license": {"category": "b", "number": "B-1", "expires_on": "2049-01-01"},
+    "vehicle_registration_number": "1-2-3",
+}
+MESSAGE = {"content": "Hello", "client_id": "c-1"}
+
+TABLE = {
+    # accounts
+    "register": public(
+        "POST",
+        "/auth/register/",
+        {"roles": ["client"], "name": "New", "email": "new@x.example", "password": "a long passphrase"},
+    ),
+    "login": Rule("POST", "/auth/login/", {"identifier": "nobody", "password": "wrong"}, others=401, anonymous=401),
+    "refreshTokens": Rule("POST", "/auth/token/refresh/", {"refresh": "none"}, others=401, anonymous=401),
+    "logout": any_user("POST", "/auth/logout/", {}),
+    "readMe": any_user("GET", "/me/"),
+    "updateMe": any_user("PATCH", "/me/", {"city": "Oran"}),
+    "takeRole": Rule("POST", "/me/roles/", {"role": "crew"}),
+    # dispatch
+    "quoteAssistance": any_user("POST", "/assistance/quote/", {"service_type": "towing", "pickup": PLACE}),
+    "requestAssistance": only(
+        "other_client", "POST", "/assistance/", {"service_type": "towing", "pickup": PLACE}, client=409
+    ),
+    "listAssistance": any_user("GET", "/assistance/"),
+    "readAssistance": party("GET", "/assistance/{job}/"),
+    "acceptAssistance": only(
+        ASSISTANTS, "POST", "/assistance/{job}/accept/", assistant="done", rival=409, other_assistant=404
+    ),
+    "declineAssistance": only(
+        ASSISTANTS, "POST", "/assistance/{job}/decline/", assistant=409, rival=409, other_assistant=404
+    ),
+    "changeAssistanceStatus": party("POST", "/assistance/{job}/status/", {"status": "ongoing"}, client=403),
+    "rateAssistance": party(
+        "POST", "/assistance/{job}/rating/", {"rating": 5}, client=409, assistant=403, manager=409, admin=409
+    ),
+    "readAssistanceTrack": party("GET", "/assistance/{job}/track/"),
+    "listAssistanceHistory": party("GET", "/assistance/{job}/history/"),
+    "readAssistanceTrace": only(MANAGERS, "GET", "/assistance/{job}/trace/"),
+    "listAssistanceMessages": party("GET", "/assistance/{job}/messages/", manager=404, admin=404),
+    "sendAssistanceMessage": party("POST", "/assistance/{job}/messages/", MESSAGE, manager=404, admin=404),
+    "listTariffs": public("GET", "/tariffs/"),
+    "createTariff": only(
+        MANAGERS,
+        "POST",
+        "/tariffs/",
+        {
+            "service_type": "towing",
+            "vehicle_class": "light",
+            "base": "1.00",
+            "per_km": "1.00",
+            "minimum": "1.00",
+            "currency": "DZD",
+            "road_factor": "1.30",
+            "valid_from": "2049-01-01T00:00:00Z",
+        },
+    ),
+    "listAssistants": any_user("GET", "/assistants/"),
+    "readMyAssistant": only(ASSISTANTS, "GET", "/me/assistant/"),
+    "updateMyAssistant": only(ASSISTANTS, "PATCH", "/me/assistant/", {"vehicle_type": "Bigger truck"}),
+    "changeMyDuty": only(ASSISTANTS, "POST", "/me/assistant/status/", {"is_active": False}),
+    "reportLocation": any_user("POST", "/me/location/", PLACE),
+    # messaging
+    "listMessages": party("GET", "/conversations/{conversation}/messages/", manager=404, admin=404),
+    "sendMessage": party("POST", "/conversations/{conversation}/messages/", MESSAGE, manager=404, admin=404),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A job under way, and everybody who may want something of it."""
+
+    members: dict[str, Member]
+    job: int
+    conversation: int
+
+    def call(self, rule: Rule, actor: str, **other: int) -> Answer:
+        api = Api() if actor == "anonymous" else Api().as_(self.members[actor])
+        path = rule.path.format(**{"job": self.job, "conversation": self.conversation, **other})
+        return api.get(path) if rule.method == "GET" else api._send(rule.method, path, rule.body)
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    now = datetime.now(UTC)
+    dispatch.ensure_demo_tariffs(now=now)
+    members = {
+        "client": make_member("client"),
+        "other_client": make_member("client"),
+        "assistant": make_member("assistant"),
+        "rival": make_member("assistant"),
+        "other_assistant": make_member("assistant", assistant={"licence_expires_on": date(2001, 1, 1)}),
+        "freelancer": make_member("freelancer"),
+        "manager": make_member("manager"),
+        "admin": make_member("admin"),
+    }
+    for name in ("assistant", "rival"):
+        api = Api().as_(members[name])
+        assert api.post("/me/assistant/status/", {"is_active": True}).status == 200
+        dispatch.record_positions(reports={members[name].id: PositionReport(lat=36.75, lng=3.05, at=now)}, now=now)
+    asked = Api().as_(members["client"]).post("/assistance/", {"service_type": "towing", "pickup": PLACE})
+    assert asked.status == 201, asked.body
+    assert len(asked.body["nearby_assistants"]) == 2
+    job = asked.body["assistance"]["id"]
+    accepted = Api().as_(members["assistant"]).post(f"/assistance/{job}/accept/")
+    assert accepted.status == 200, accepted.body
+    return World(members, job, accepted.body["conversation_id"])
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """What happens inside did not happen."""
+    savepoint = transaction.savepoint()
+    yield
+    transaction.savepoint_rollback(savepoint)
+
+
+def everything() -> dict[str, Any]:
+    """How many rows each table has and a digest of them: what a refusal may not change."""
+    with connection.cursor() as cursor:
+        tables = [table for table in connection.introspection.table_names(cursor) if not table.startswith("django_")]
+        found = {}
+        for table in tables:
+            cursor.execute(f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM \"{table}\" t")
+            found[table] = cursor.fetchone()
+    return found
+
+
+def statuses(answer: Answer) -> Outcome:
+    return "done" if answer.status < 400 else answer.status  # type: ignore[return-value]
+
+
+class TestAuthorisation:
+    def test_every_operation_is_in_the_table_and_none_besides(self) -> None:
+        served = {operation.operation_id: path for path, operation in operations(callout_api)}
+        assert served.keys() == TABLE.keys()
+        for operation_id, path in served.items():
+            shape = path.replace("{assistance_id}", "{job}").replace("{conversation_id}", "{conversation}")
+            assert TABLE[operation_id].path == shape
+
+    def test_only_what_the_table_calls_public_is_served_without_signing_in(self) -> None:
+        open_ones = {operation.operation_id for _, operation in operations(callout_api) if not operation.auth_callbacks}
+        assert open_ones == {"register", "login", "refreshTokens", "listTariffs"}
+
+    @pytest.mark.parametrize("operation_id", TABLE)
+    def test_each_actor_gets_what_the_table_says(self, world: World, operation_id: str) -> None:
+        rule = TABLE[operation_id]
+        before = everything()
+        for actor in ACTORS:
+            with rolled_back():
+                answer = world.call(rule, actor)
+                assert statuses(answer) == rule.expected(actor), (actor, answer.body)
+                if answer.status >= 400 and operation_id not in {"login", "refreshTokens"}:
+                    assert everything() == before, actor
+
+    @pytest.mark.parametrize("operation_id", [name for name, rule in TABLE.items() if "{" in rule.path])
+    def test_what_one_may_not_see_looks_like_what_does_not_exist(self, world: World, operation_id: str) -> None:
+        rule = TABLE[operation_id]
+        for actor in ACTORS:
+            if rule.expected(actor) == 404:
+                hidden, missing = (
+                    world.call(rule, actor, **ids) for ids in ({}, {"job": 10**9, "conversation": 10**9})
+                )
+                for answer in (hidden, missing):
+                    del answer.body["request_id"]
+                assert (hidden.status, hidden.body) == (missing.status, missing.body), actor
