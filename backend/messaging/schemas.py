@@ -9,6 +9,8 @@ from backend.core.schemas import Id, In, Text
 from backend.messaging.models import MAX_CONTENT
 from shared_contracts.commands import ClientId
 
+NOT_BLANK = r"\S"
+
 
 class MessageIn(In):
     """Something to say."""
@@ -17,7 +19,8 @@ class MessageIn(In):
         Text,
         Field(
             max_length=MAX_CONTENT,
-            pattern=r"\S",
+            pattern=NOT_BLANK,
+            json_schema_extra={"pattern": NOT_BLANK},  # pydantic leaves it out behind a validator of our own
             description="Kept as it is, spaces included; must hold more than spaces.",
             examples=["I am at the petrol station."],
         ),
