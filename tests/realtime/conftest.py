@@ -1,12 +1,14 @@
 """A node of the sidecar in this very loop, a real Valkey, a backend at the wire, and clients."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import aiohttp
 import pytest
 import pytest_asyncio
+import uvloop
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -30,6 +32,11 @@ QUICK = Timing(
     retry=0.02,
     retry_limit=0.2,
 )
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of production."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")
