@@ -14,18 +14,18 @@ from backend.cli.errors import UserError
 from backend.cli.unprivileged import SOCKET_PATH_BYTES, is_reachable, reachable_program, server_account, socket_folder
 
 
-@pytest.fixture
-def folder(home: Path) -> Path:
-    """A folder with a space and a quote in its path."""
-    made = home / "it's here"
-    made.mkdir()
-    return made
-
-
 class TestEmbeddedPostgres:
-    def test_keeps_rows_through_a_crash_and_roles_apart(self, folder: Path) -> None:
-        with EmbeddedPostgres(folder / "postgres", durable=False) as server:
+    def test_makes_a_half_made_cluster_anew(self, used_home: Path) -> None:
+        half = used_home / "postgres" / "cluster.half"
+        half.mkdir(parents=True, exist_ok=True)
+        (half / "PG_VERSION").write_text("18\n")
+        with EmbeddedPostgres(used_home / "postgres", durable=False) as server, psycopg.connect(server.app_url):
+            assert not half.exists()
+
+    def test_keeps_rows_through_a_crash_and_roles_apart(self, used_home: Path) -> None:
+        with EmbeddedPostgres(used_home / "postgres", durable=False) as server:
             with psycopg.connect(server.owner_url) as owner:
+                owner.execute("DROP TABLE IF EXISTS thing")
                 owner.execute("CREATE TABLE thing (id int)")
                 owner.execute("GRANT SELECT, INSERT ON thing TO callout_app")
             with psycopg.connect(server.app_url) as app:
@@ -45,26 +45,19 @@ class TestEmbeddedPostgres:
                     app.execute("CREATE TABLE mine (id int)")
         assert not (server.sockets / ".s.PGSQL.5432").exists()
 
-    def test_says_that_it_runs_already_and_leaves_the_first_alone(self, folder: Path) -> None:
-        with EmbeddedPostgres(folder / "postgres", durable=False) as server:
+    def test_says_that_it_runs_already_and_leaves_the_first_alone(self, used_home: Path) -> None:
+        with EmbeddedPostgres(used_home / "postgres", durable=False) as server:
             with pytest.raises(UserError, match=r"^Callout runs already on .*; CALLOUT_HOME chooses another folder\.$"):
-                EmbeddedPostgres(folder / "postgres").start()
+                EmbeddedPostgres(used_home / "postgres").start()
             with psycopg.connect(server.superuser_url) as connection:
                 assert connection.execute("SELECT current_user").fetchone() == ("superuser",)
 
-    def test_ignores_a_stale_pid_file_whose_number_lives_on_elsewhere(self, folder: Path) -> None:
-        with EmbeddedPostgres(folder / "postgres", durable=False) as server:
+    def test_ignores_a_stale_pid_file_whose_number_lives_on_elsewhere(self, used_home: Path) -> None:
+        with EmbeddedPostgres(used_home / "postgres", durable=False) as server:
             pass
         (server.data_dir / "cluster" / "postmaster.pid").write_text(f"{os.getpid()}\n")
         with server, psycopg.connect(server.superuser_url):
             pass
-
-    def test_makes_a_half_made_cluster_anew(self, folder: Path) -> None:
-        half = folder / "postgres" / "cluster.half"
-        half.mkdir(parents=True)
-        (half / "PG_VERSION").write_text("18\n")
-        with EmbeddedPostgres(folder / "postgres", durable=False) as server, psycopg.connect(server.app_url):
-            assert not half.exists()
 
     def test_takes_a_short_folder_for_its_socket_when_the_path_is_too_long(self, home: Path) -> None:
         deep = home / ("x" * 60) / ("y" * 60)
@@ -77,8 +70,8 @@ class TestEmbeddedPostgres:
                 pass
         assert not short.exists()
 
-    def test_keeps_its_secrets_to_itself(self, folder: Path) -> None:
-        with EmbeddedPostgres(folder / "postgres", durable=False) as server:
+    def test_keeps_its_secrets_to_itself(self, used_home: Path) -> None:
+        with EmbeddedPostgres(used_home / "postgres", durable=False) as server:
             assert (server.data_dir / "passwords.json").stat().st_mode & 0o777 == 0o600
             assert server.sockets.stat().st_mode & 0o777 == 0o700
             stranger = server.app_url.replace(server.app_url.split(":")[2].split("@")[0], "wrong")
@@ -87,8 +80,8 @@ class TestEmbeddedPostgres:
 
 
 class TestEmbeddedRedis:
-    def test_keeps_what_it_can_and_survives_a_broken_file(self, folder: Path) -> None:
-        with EmbeddedRedis(folder / "redis") as server:
+    def test_keeps_what_it_can_and_survives_a_broken_file(self, used_home: Path) -> None:
+        with EmbeddedRedis(used_home / "redis") as server:
             with redis.Redis.from_url(server.url) as client:
                 client.set("key", "value")
                 assert client.config_get("client-output-buffer-limit")["client-output-buffer-limit"].endswith(
@@ -104,8 +97,8 @@ class TestEmbeddedRedis:
             with redis.Redis.from_url(server.url) as client:
                 assert client.get("key") is None
 
-    def test_answers_nobody_while_paused(self, folder: Path) -> None:
-        with EmbeddedRedis(folder / "redis", durable=False) as server:
+    def test_answers_nobody_while_paused(self, used_home: Path) -> None:
+        with EmbeddedRedis(used_home / "redis", durable=False) as server:
             server.pause()
             with redis.Redis.from_url(server.url, socket_timeout=0.2, retry=None) as client:
                 with pytest.raises(redis.TimeoutError):

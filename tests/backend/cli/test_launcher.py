@@ -17,8 +17,23 @@ EMPTY = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy with a space in its path, a command line that echoes, and one package to install, from a folder."""
-    folder = tmp_path / "my checkout"
+    """A copy that was never started."""
+    return make_checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that was started once; making a virtual environment is what takes long."""
+    folder = make_checkout(tmp_path_factory.mktemp("installed"))
+    first = start(folder, "up", "--fast")
+    assert (first.returncode, first.stdout) == (0, f"1 {folder} ['up', '--fast']\n"), first.stderr
+    assert "Making .venv" in first.stderr
+    return folder
+
+
+def make_checkout(parent: Path) -> Path:
+    """A space in its path, a command line that echoes, and one package to install, from a folder."""
+    folder = parent / "my checkout"
     (folder / "backend" / "cli").mkdir(parents=True)
     shutil.copy(ROOT / "callout", folder)
     shutil.copy(ROOT / "backend" / "cli" / "help.txt", folder / "backend" / "cli")
@@ -26,7 +41,7 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "backend" / "cli" / "__init__.py").touch()
     echo = "import os, sys, tiny; print(tiny.VERSION, os.getcwd(), sys.argv[1:])"
     (folder / "backend" / "cli" / "__main__.py").write_text(echo)
-    lock_to(folder, make_wheel(tmp_path / "wheels", version=1))
+    lock_to(folder, make_wheel(parent / "wheels", version=1))
     return folder
 
 
@@ -68,35 +83,33 @@ def start(
 
 
 class TestLauncher:
-    def test_installs_hands_over_and_is_quick_the_second_time(self, checkout: Path) -> None:
-        first = start(checkout, "up", "--fast")
-        assert (first.returncode, first.stdout) == (0, f"1 {checkout} ['up', '--fast']\n"), first.stderr
-        assert "Making .venv" in first.stderr
-
-        began = time.monotonic()
-        second = start(checkout, "up")
-        assert (second.stdout, second.stderr) == (f"1 {checkout} ['up']\n", "")
-        assert time.monotonic() - began < 1
-
-    def test_installs_again_when_the_lock_has_changed(self, checkout: Path) -> None:
-        start(checkout, "up")
-        lock_to(checkout, make_wheel(checkout.parent / "wheels", version=2))
-        again = start(checkout, "up")
-        assert again.stdout.startswith("2 ")
-        assert "Making .venv" not in again.stderr
+    def test_is_quick_the_second_time(self, installed: Path) -> None:
+        seconds = []
+        for _ in range(3):
+            began = time.monotonic()
+            again = start(installed, "up", "-x")
+            seconds.append(time.monotonic() - began)
+            assert (again.stdout, again.stderr) == (f"1 {installed} ['up', '-x']\n", "")
+        assert min(seconds) < 1
 
     def test_makes_a_half_made_environment_anew(self, checkout: Path) -> None:
         (checkout / ".venv" / "bin").mkdir(parents=True)
         (checkout / ".venv" / "bin" / "python").symlink_to("/nowhere/python3")
         assert start(checkout, "up").stdout.startswith("1 ")
 
-    def test_installs_the_test_tools_for_commands_that_need_them_and_keeps_them(self, checkout: Path) -> None:
-        start(checkout, "test")
-        stamp = (checkout / ".venv" / "installed").read_text()
-        tools = (checkout / "requirements-dev.lock").read_bytes()
+    def test_installs_the_test_tools_for_commands_that_need_them_and_keeps_them(self, installed: Path) -> None:
+        start(installed, "test")
+        stamp = (installed / ".venv" / "installed").read_text()
+        tools = (installed / "requirements-dev.lock").read_bytes()
         assert stamp.startswith(hashlib.sha256(tools).hexdigest())
-        start(checkout, "up")
-        assert (checkout / ".venv" / "installed").read_text() == stamp
+        start(installed, "up")
+        assert (installed / ".venv" / "installed").read_text() == stamp
+
+    def test_installs_again_when_the_lock_has_changed(self, installed: Path) -> None:
+        lock_to(installed, make_wheel(installed.parent / "wheels", version=2))
+        again = start(installed, "up")
+        assert again.stdout.startswith("2 ")
+        assert "Making .venv" not in again.stderr
 
     def test_of_two_starts_at_once_one_installs_and_the_other_waits(self, checkout: Path) -> None:
         environment = {**EMPTY, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(checkout.parent / "wheels")}

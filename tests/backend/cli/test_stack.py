@@ -54,9 +54,11 @@ def sentences(lines: Lines) -> list[str]:
 
 
 class TestStack:
-    def test_starts_everything_and_leaves_nothing(self, home: Path) -> None:
+    def test_starts_everything_and_leaves_nothing(self, used_home: Path) -> None:
         done: list[str] = []
-        stack = DummyStack(home, ports=FREE_PORTS, env=own_servers(), migrate=False, durable=False, on_step=done.append)
+        stack = DummyStack(
+            used_home, ports=FREE_PORTS, env=own_servers(), migrate=False, durable=False, on_step=done.append
+        )
         with stack:
             assert done == stack.steps == ["postgres", "redis", "backend", "realtime", "worker", "relay"]
             children = [stack.keeper(name).unit.child for name in done]
@@ -65,16 +67,16 @@ class TestStack:
             with redis.Redis.from_url(stack.environment["REDIS_URL"]) as client:
                 assert client.ping()
             assert stack.environment["INTERNAL_URL"] == stack.url("backend")
-            described = running_stack(home)
+            described = running_stack(used_home)
             assert described is not None
             assert described["addresses"]["relay"] == ["127.0.0.1", stack.ports["relay"]]
-            assert (home / "running.json").stat().st_mode & 0o777 == 0o600
+            assert (used_home / "running.json").stat().st_mode & 0o777 == 0o600
 
             with pytest.raises(UserError, match="Callout runs already on"):
-                DummyStack(home, ports=FREE_PORTS, env=own_servers()).start()
+                DummyStack(used_home, ports=FREE_PORTS, env=own_servers()).start()
         assert not any(is_running(child.pid) for child in children if child)
-        assert running_stack(home) is None
-        assert not (home / "running.json").exists()
+        assert running_stack(used_home) is None
+        assert not (used_home / "running.json").exists()
 
     def test_makes_its_secrets_once_and_none_for_production(self, home: Path) -> None:
         seen = []
@@ -118,9 +120,9 @@ class TestStack:
         assert died == "backend was killed by SIGKILL; it starts again in 0.5 s."
         assert back.startswith("backend is back after ")
 
-    def test_brings_the_servers_back_under_the_same_address(self, home: Path) -> None:
+    def test_brings_the_servers_back_under_the_same_address(self, used_home: Path) -> None:
         lines: Lines = []
-        with without_servers(home, lines, env=own_servers(), processes=(), durable=False) as stack:
+        with without_servers(used_home, lines, env=own_servers(), processes=(), durable=False) as stack:
             for name in ("postgres", "redis"):
                 stack.kill(name)
             assert soon(lambda: sum("is back after" in sentence for sentence in sentences(lines)) == 2)
@@ -188,19 +190,19 @@ def supervisor(home: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
 
 class TestEnding:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_a_signal_stops_everything(self, home: Path, number: signal.Signals) -> None:
-        with supervisor(home) as (process, children):
+    def test_a_signal_stops_everything(self, used_home: Path, number: signal.Signals) -> None:
+        with supervisor(used_home) as (process, children):
             os.killpg(process.pid, number)
             out, _ = process.communicate(timeout=20)
             assert (process.returncode, out) == (0, "stopped\n")
             assert not any(map(is_running, children))
-            assert running_stack(home) is None
+            assert running_stack(used_home) is None
 
     @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
-    def test_a_killed_supervisor_leaves_nothing(self, home: Path) -> None:
-        with supervisor(home) as (process, children):
+    def test_a_killed_supervisor_leaves_nothing(self, used_home: Path) -> None:
+        with supervisor(used_home) as (process, children):
             process.kill()
             assert soon(lambda: not any(map(is_running, children)))
-        with supervisor(home) as (process, _):
+        with supervisor(used_home) as (process, _):
             os.killpg(process.pid, signal.SIGINT)
             assert process.communicate(timeout=20)[0] == "stopped\n", "the next start finds nothing in its way"
