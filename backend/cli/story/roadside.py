@@ -13,14 +13,15 @@ import aiohttp
 
 from backend.cli.story.phone import Heard, Phone, StoryFailed
 
-PICKUP = {"lat": 36.7538, "lng": 3.0588}
-DROPOFF = {"lat": 36.7262, "lng": 3.1826}
+# In Oran; the demo data live in Algiers, too far away to be asked.
+PICKUP = {"lat": 35.6971, "lng": -0.6308}
+DROPOFF = {"lat": 35.6695, "lng": -0.5070}
 PLACES = {
-    "Amel": {"lat": 36.7600, "lng": 3.0550},
-    "Bachir": {"lat": 36.7420, "lng": 3.0800},
-    "Chafia": {"lat": 36.7700, "lng": 3.0300},
-    "Djamel": {"lat": 36.6890, "lng": 3.0900},
-    "Elias": {"lat": 36.4700, "lng": 2.8300},
+    "Amel": {"lat": 35.7033, "lng": -0.6346},
+    "Bachir": {"lat": 35.6853, "lng": -0.6096},
+    "Chafia": {"lat": 35.7133, "lng": -0.6596},
+    "Djamel": {"lat": 35.6323, "lng": -0.5996},
+    "Elias": {"lat": 35.4133, "lng": -0.8596},
 }
 """Amel 0.8 km, Bachir 2.3 km and Chafia 3.1 km away; Djamel 7.7 km, in the second ring; Elias 37 km, in none."""
 NEAR = ("Amel", "Bachir", "Chafia")
@@ -175,7 +176,7 @@ class Roadside:
         withdrawn = await self.loser.wait_for("assistance.withdrawn", self._about(assistance))
         self._expect(accepted.data["assistant"]["id"] == self.winner.id, "Nadia sees who comes")
         self._told(
-            f"{winners[0]} and her rival accept at once; {winners[0]} wins, the other gets already_accepted",
+            f"Amel and Bachir accept at once; {winners[0]} wins, the other gets already_accepted",
             started,
             {"Nadia": accepted, self._short(self.loser): withdrawn},
         )
