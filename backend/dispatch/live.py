@@ -47,16 +47,25 @@ def pass_on(*, user_id: int, location: Location, audience: Audience, pending: bo
     global _resting_until  # noqa: PLW0603 - the circuit breaker of this process
     if time.monotonic() < _resting_until:
         return False
+    epoch_name = epoch.current()
     pipe = _client().pipeline(transaction=False)
     if pending:
         report = PositionReport.model_validate(location.model_dump())
         pipe.hset(POSITIONS_PENDING, str(user_id), report.model_dump_json(exclude_none=True))
     if audience.job_ids:
         pipe.set(last_location(user_id), location.model_dump_json(), ex=KEEP_SECONDS)
-    for job_id in audience.job_ids:
-        _publish(pipe, assistance_room(job_id), location.model_copy(update={"assistance_id": job_id}))
-    if audience.on_duty:
-        _publish(pipe, CONSOLE, location)
+    rooms = [(assistance_room(job_id), job_id) for job_id in audience.job_ids]
+    for room, job_id in [*rooms, (CONSOLE, None)] if audience.on_duty else rooms:
+        envelope = Envelope(
+            room=room,
+            number=None,
+            epoch=epoch_name,
+            type=Location.type,
+            at=location.at,
+            request_id=request_id(),
+            data=location.model_copy(update={"assistance_id": job_id}).model_dump(mode="json"),
+        )
+        pipe.publish(room_channel(room), envelope.model_dump_json())
     try:
         pipe.execute()
     except redis.RedisError as error:
@@ -64,16 +73,3 @@ def pass_on(*, user_id: int, location: Location, audience: Audience, pending: bo
         log.warning("positions.without_redis", error=type(error).__name__)
         return False
     return True
-
-
-def _publish(pipe: "redis.client.Pipeline", room: str, location: Location) -> None:
-    envelope = Envelope(
-        room=room,
-        number=None,
-        epoch=epoch.current(),
-        type=Location.type,
-        at=location.at,
-        request_id=request_id(),
-        data=location.model_dump(mode="json"),
-    )
-    pipe.publish(room_channel(room), envelope.model_dump_json())

@@ -37,7 +37,10 @@ def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Ass
         with transaction.atomic():
             return _accept(actor, assistance_id, now)
     except AlreadyAccepted as lost:
-        raise _gone(lost.data["current_status"]) from None
+        mine = Assistance.objects.filter(pk=assistance_id, assistant_id=actor.id, status=Status.ACCEPTED).first()
+        if mine is None:
+            raise _gone(lost.data["current_status"]) from None
+        return mine
     except IntegrityError as error:
         if not violates(error, ONE_OPEN_JOB):
             raise
@@ -47,8 +50,6 @@ def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Ass
 def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
     offer = selectors.get_offer_to(actor, assistance_id)
     assistance = offer.assistance
-    if assistance.assistant_id == actor.id and assistance.status == Status.ACCEPTED:
-        return assistance
     if assistance.status != Status.REQUESTED:
         raise AlreadyAccepted(current_status=assistance.status)
     if offer.status != OfferStatus.OPEN:
