@@ -7,12 +7,17 @@ from threading import Barrier
 from typing import TypeVar
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
+from backend.accounts import public
 from backend.accounts.models import RefreshToken, Session, User
+from backend.accounts.services import roles
+from backend.core import clock
+from backend.core.errors import NotFound
 from backend.core.models import EventRow
 from tests.backend.accounts.support import form
+from tests.concurrency.rivals import committed, in_background, until_somebody_waits
 from tests.support.api import Answer, Api
 from tests.support.people import Member, make_member
 
@@ -23,18 +28,17 @@ AT_ONCE = 20
 
 
 @pytest.fixture(autouse=True)
-def committed(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Lets every thread commit for real; the people who were made are deleted again."""
-    with django_db_blocker.unblock():
+def nobody_is_left(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The people who are made are deleted again, since here everything is committed."""
+    with committed(django_db_blocker):
         known = set(User.objects.values_list("pk", flat=True))
         yield
         User.objects.exclude(pk__in=known).delete()
-        connection.close()
 
 
-def at_once(act: Callable[[int], T], times: int = AT_ONCE) -> list[T]:
-    """Do it in so many threads, all let go at the same moment, each with a connection of its own."""
-    barrier = Barrier(times)
+def crowd(act: Callable[[int], T]) -> list[T]:
+    """Do it in so many threads, let go at the same moment: more than connections, so some wait for the pool."""
+    barrier = Barrier(AT_ONCE)
 
     def run(number: int) -> T:
         try:
@@ -43,8 +47,8 @@ def at_once(act: Callable[[int], T], times: int = AT_ONCE) -> list[T]:
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(times) as threads:
-        return list(threads.map(run, range(times)))
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(run, range(AT_ONCE)))
 
 
 def refresh(token: str, *, agent: str) -> Answer:
@@ -62,7 +66,7 @@ class TestRefresh:
     def test_gives_one_successor_to_twenty_calls_of_one_device(self) -> None:
         for number in range(ROUNDS):
             token = sign_up(number)["refresh"]
-            answers = at_once(lambda _, token=token: refresh(token, agent="Phone/1"))  # type: ignore[misc]
+            answers = crowd(lambda _, token=token: refresh(token, agent="Phone/1"))  # type: ignore[misc]
             assert Counter(answer.status for answer in answers) == {200: AT_ONCE}
             assert len({answer.body["refresh"] for answer in answers}) == 1
             session = Session.objects.get(user__email=f"r{number}@example.org")
@@ -72,7 +76,7 @@ class TestRefresh:
     def test_ends_the_session_once_when_two_devices_race(self) -> None:
         for number in range(ROUNDS):
             token = sign_up(number)["refresh"]
-            answers = at_once(lambda index, token=token: refresh(token, agent=f"Phone/{index}"))  # type: ignore[misc]
+            answers = crowd(lambda index, token=token: refresh(token, agent=f"Phone/{index}"))  # type: ignore[misc]
             assert sum(answer.status == 200 for answer in answers) == 1
             assert sum(answer.status == 401 for answer in answers) == AT_ONCE - 1
             session = Session.objects.get(user__email=f"r{number}@example.org")
@@ -94,27 +98,49 @@ class TestRegister:
         def register(number: int) -> Answer:
             return Api().post("/auth/register/", form(**{"email": f"u{number}@example.org", **fields}))
 
-        answers = at_once(register, times=8)
-        assert Counter(answer.status for answer in answers) == {201: 1, 409: 7}
+        answers = crowd(register)
+        assert Counter(answer.status for answer in answers) == {201: 1, 409: AT_ONCE - 1}
         assert {answer.code for answer in answers if answer.status == 409} == {code}
         assert User.objects.filter(**fields).count() == 1
 
     def test_makes_a_username_for_each_of_many_of_one_name(self) -> None:
-        answers = at_once(lambda number: Api().post("/auth/register/", form(email=f"n{number}@example.org")), times=8)
+        answers = crowd(lambda number: Api().post("/auth/register/", form(email=f"n{number}@example.org")))
         assert {answer.status for answer in answers} == {201}
-        assert len({answer.body["user"]["username"] for answer in answers}) == 8
+        assert len({answer.body["user"]["username"] for answer in answers}) == AT_ONCE
 
 
 class TestProfile:
     def test_takes_each_version_once(self) -> None:
         me: Member = make_member()
         mine = Api().as_(me).with_headers(If_Match='"1"')
-        answers = at_once(lambda number: mine.patch("/me/", {"city": f"City {number}"}), times=8)
-        assert Counter(answer.status for answer in answers) == {200: 1, 412: 7}
+        answers = crowd(lambda number: mine.patch("/me/", {"city": f"City {number}"}))
+        assert Counter(answer.status for answer in answers) == {200: 1, 412: AT_ONCE - 1}
         assert User.objects.get(pk=me.id).version == 2
 
     def test_gives_a_role_once(self) -> None:
         me = make_member()
-        answers = at_once(lambda _: Api().as_(me).post("/me/roles/", {"role": "crew"}), times=8)
-        assert Counter(answer.status for answer in answers) == {201: 1, 409: 7}
+        answers = crowd(lambda _: Api().as_(me).post("/me/roles/", {"role": "crew"}))
+        assert Counter(answer.status for answer in answers) == {201: 1, 409: AT_ONCE - 1}
         assert EventRow.objects.filter(type="access.changed", room=f"user:{me.id}").count() == 1
+
+
+class TestDeactivation:
+    def test_waits_for_whoever_opens_something_for_the_person(self) -> None:
+        manager, me = make_member("manager"), make_member()
+        with transaction.atomic():
+            public.hold_active([me.id])
+            deactivated = in_background(
+                lambda: roles.deactivate_user(actor=manager.actor, user_id=me.id, now=clock.now())
+            )
+            until_somebody_waits()
+            assert User.objects.get(pk=me.id).is_active
+        assert isinstance(deactivated(), User)
+        assert not User.objects.get(pk=me.id).is_active
+
+    def test_lets_nothing_be_opened_after_it(self) -> None:
+        manager, me = make_member("manager"), make_member()
+        with transaction.atomic():
+            roles.deactivate_user(actor=manager.actor, user_id=me.id, now=clock.now())
+            held = in_background(lambda: public.hold_active([me.id]))
+            until_somebody_waits()
+        assert isinstance(held(), NotFound)

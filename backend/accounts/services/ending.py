@@ -28,7 +28,7 @@ def end_session(*, actor: Actor, session_id: int, now: datetime) -> None:
         raise NotFound
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def end_one(*, session_id: int, user_id: int, by: Actor | None, reason: str, now: datetime) -> bool:
     """End a session of this person and tell their sockets; False when it was none of theirs, or over already."""
     ended = Session.objects.filter(pk=session_id, user_id=user_id, ended_at=None).update(
@@ -40,7 +40,7 @@ def end_one(*, session_id: int, user_id: int, by: Actor | None, reason: str, now
     return bool(ended)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def end_all_sessions(*, actor: Actor | None, user_id: int, reason: str, now: datetime) -> int:
     """End every session of a person; returns how many there were. Whether `actor` may is the caller's to judge."""
     ended = Session.objects.filter(user_id=user_id, ended_at=None).update(ended_at=now, end_reason=reason)

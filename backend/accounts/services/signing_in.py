@@ -78,7 +78,7 @@ def _find(identifier: str) -> User | None:
     return User.objects.alias(small_email=Lower("email"), small_name=Lower("username")).filter(wanted).first()
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def open_session(*, user: User, device: Device, now: datetime) -> Tokens:
     """A new session with its first pair of tokens; it ends `REFRESH_TOKEN_DAYS` from now at the latest."""
     session = Session.objects.create(
