@@ -25,7 +25,7 @@ from backend.cli.server import secret_file
 from backend.cli.supervisor import Keeper, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
-PROCESSES = ("backend", "realtime", "worker", "relay")
+PROCESSES = ("backend", "worker", "relay", "realtime")
 STOP_ORDER = ("realtime", "backend", "worker", "relay", "redis", "postgres")
 STOP_SECONDS = 15
 
@@ -122,9 +122,11 @@ class Stack:
             self.environment = self._inner_environment()
             self._start_servers()
             self._prepare_database()
-            for name in self.processes:
-                self._launch(name)
             self._describe()
+            for name in self.processes:
+                if role_of(name) == "realtime":  # it asks the backend as soon as it is there
+                    self._await_backend()
+                self._launch(name)
             for name in self.processes:
                 self._supervisor.keepers[name].wait_ready()
                 self._on_step(name)
@@ -254,6 +256,11 @@ class Stack:
             if seeded.returncode:
                 raise UserError("The demo data could not be written; the lines above say why.")
             self._on_step("demo data")
+
+    def _await_backend(self) -> None:
+        for name, keeper in self._supervisor.keepers.items():
+            if role_of(name) == "backend":
+                keeper.wait_ready()
 
     def _launch(self, name: str) -> None:
         role = role_of(name)

@@ -171,6 +171,7 @@ class Keeper:
     def _run_once(self) -> str:
         """Run the unit until it ends, and say how it ended."""
         came_back = self._was_ready.is_set()
+        pause = 0.05
         began = time.monotonic()
         try:
             self.unit.start()
@@ -187,7 +188,8 @@ class Keeper:
                 self._was_ready.set()
                 self._settled.set()
                 break
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
         code = child.wait()
         said = "" if self._was_ready.is_set() or not child.last_lines else f", saying: {child.last_lines[-1]}"
         return describe_exit(code) + said

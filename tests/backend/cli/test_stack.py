@@ -60,7 +60,7 @@ class TestStack:
             used_home, ports=FREE_PORTS, env=own_servers(), migrate=False, durable=False, on_step=done.append
         )
         with stack:
-            assert done == stack.steps == ["postgres", "redis", "backend", "realtime", "worker", "relay"]
+            assert done == stack.steps == ["postgres", "redis", "backend", "worker", "relay", "realtime"]
             children = [stack.keeper(name).unit.child for name in done]
             with psycopg.connect(stack.environment["DATABASE_URL"]) as connection:
                 assert connection.info.user == "callout_app"
