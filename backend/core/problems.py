@@ -57,34 +57,36 @@ def problem_response(problem: Problem) -> HttpResponse:
     )
 
 
+_BY_KIND: tuple[tuple[tuple[type[Exception], ...], type[Problem]], ...] = (
+    ((AuthenticationError,), errors.NotAuthenticated),
+    ((Http404,), errors.NotFound),
+    ((RequestDataTooBig,), errors.TooLarge),
+    ((SuspiciousOperation, BadRequest, UnreadablePostError), errors.Malformed),
+    ((OperationalError, InterfaceError, PoolTimeout, TooManyRequests), errors.Unavailable),
+)
+"""Other people's exceptions, the first match first."""
+
+
 def from_exception(error: Exception) -> Problem:
     """What a caller may know of any exception: nothing of the inside of the system."""
-    match error:
-        case Problem():
-            return error
-        case ValidationError():
-            return errors.ValidationFailed(errors=[field_problem(detail) for detail in error.errors])
-        case AuthenticationError():
-            return errors.NotAuthenticated()
-        case Http404():
-            return errors.NotFound()
-        case HttpError(__cause__=Problem() as cause):
-            # Ninja wraps whatever our parser of bodies raises.
-            return cause
-        case HttpError():
-            return _BY_STATUS.get(error.status_code, errors.Malformed)()
-        case RequestDataTooBig():
-            return errors.TooLarge()
-        case SuspiciousOperation() | BadRequest() | UnreadablePostError():
-            return errors.Malformed()
-        case DataError():
-            return errors.ValidationFailed("A value is outside what can be stored.")
-        case OperationalError() | InterfaceError() | PoolTimeout() | TooManyRequests():
-            log.warning("database.unavailable", error=type(error).__name__)
-            return errors.Unavailable()
-        case _:
-            log.error("request.failed", exc_info=error)
-            return InternalError()
+    if isinstance(error, HttpError):
+        # Ninja wraps whatever our parser of bodies raises.
+        if isinstance(error.__cause__, Problem):
+            return error.__cause__
+        return _BY_STATUS.get(error.status_code, errors.Malformed)()
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ValidationError):
+        return errors.ValidationFailed(errors=[field_problem(detail) for detail in error.errors])
+    if isinstance(error, DataError):
+        return errors.ValidationFailed("A value is outside what can be stored.")
+    for kinds, problem in _BY_KIND:
+        if isinstance(error, kinds):
+            if problem is errors.Unavailable:
+                log.warning("database.unavailable", error=type(error).__name__)
+            return problem()
+    log.error("request.failed", exc_info=error)
+    return InternalError()
 
 
 def field_problem(detail: Mapping[str, Any]) -> FieldProblem:

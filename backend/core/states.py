@@ -101,17 +101,17 @@ def _update_where(
     """The conditional update. Returns the old state and the new version, or None when no row matched."""
     meta = thing._meta
 
+    def field(name: str) -> "models.Field[Any, Any]":
+        found = meta.get_field(name)
+        if not isinstance(found, models.Field):
+            raise TypeError(f"{name} is no column")
+        return found
+
     def column(name: str) -> sql.Identifier:
-        return sql.Identifier(_field(name).column)
+        return sql.Identifier(str(field(name).column))
 
     def stored(name: str, value: Any) -> Any:
-        return _field(name).get_db_prep_save(value, connection)
-
-    def _field(name: str) -> "models.Field[Any, Any]":
-        field = meta.get_field(name)
-        if not isinstance(field, models.Field):
-            raise TypeError(f"{name} is no column")
-        return field
+        return field(name).get_db_prep_save(value, connection)
 
     statement = sql.SQL(
         "UPDATE {table} SET {assignments}, version = version + 1"
@@ -119,7 +119,7 @@ def _update_where(
     ).format(
         table=sql.Identifier(meta.db_table),
         assignments=sql.SQL(", ").join(sql.SQL("{} = %s").format(column(name)) for name in values),
-        key=sql.Identifier(meta.pk.column),
+        key=column("pk" if meta.pk is None else meta.pk.name),
         conditions=sql.SQL("").join(sql.SQL(" AND {} IS NOT DISTINCT FROM %s").format(column(name)) for name in where),
     )
     parameters = [

@@ -209,7 +209,7 @@ def statuses(answer: Answer) -> Outcome:
 
 class TestAuthorisation:
     def test_every_operation_is_in_the_table_and_none_besides(self) -> None:
-        served = {operation.operation_id: path for path, operation in operations(callout_api)}
+        served = {str(operation.operation_id): path for path, operation in operations(callout_api)}
         assert served.keys() == TABLE.keys()
         for operation_id, path in served.items():
             shape = path.replace("{assistance_id}", "{job}").replace("{conversation_id}", "{conversation}")

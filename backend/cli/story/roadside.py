@@ -199,9 +199,7 @@ class Roadside:
                     "message.send", assistance_id=assistance["id"], content=text, client_id=client_id
                 )
                 self._expect(sent["ok"], f"{speaker.name} says something: {sent}")
-            heard = await listener.wait_for(
-                "message.created", lambda data, text=text: data["message"]["content"] == text
-            )  # type: ignore[misc]
+            heard = await listener.wait_for("message.created", saying(text))
             self._told(
                 f"{self._short(speaker)}: “{text}” (sent twice, stored once)", started, {self._short(listener): heard}
             )
@@ -217,9 +215,7 @@ class Roadside:
             place = {axis: round(start[axis] + (PICKUP[axis] - start[axis]) * leg / 5, 6) for axis in ("lat", "lng")}
             started = time.perf_counter()
             await self._report_position(self.winner, place)
-            heard = await self.client.wait_for(
-                "assistance.location", lambda data, place=place: data["lat"] == place["lat"]
-            )  # type: ignore[misc]
+            heard = await self.client.wait_for("assistance.location", at_latitude(place["lat"]))
             times.append((heard.at - started) * 1000)
             await asyncio.sleep(0.5)
         step = Step("Nadia follows five live positions on her map", [f"Nadia after {sorted(times)[2]:.1f} ms (median)"])
@@ -296,3 +292,11 @@ class Roadside:
     def _told(self, title: str, started: float, seen: dict[str, Heard] | None = None) -> None:
         heard = [f"{name} after {(event.at - started) * 1000:.1f} ms" for name, event in (seen or {}).items()]
         self.tell(Step(title, heard, (time.perf_counter() - started) * 1000))
+
+
+def saying(text: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda data: bool(data["message"]["content"] == text)
+
+
+def at_latitude(lat: float) -> Callable[[dict[str, Any]], bool]:
+    return lambda data: bool(data["lat"] == lat)
