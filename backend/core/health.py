@@ -2,17 +2,15 @@
 `/metrics` is for this machine only."""
 
 import ipaddress
-from functools import cache
 from typing import Any
 
-import redis
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 
 from backend.core import metrics
-from backend.core.environment import environment
+from backend.core.redis_link import RedisLink
 
 
 def healthz(_request: HttpRequest) -> HttpResponse:
@@ -67,13 +65,8 @@ def relay_lag() -> float:
     return float(seconds)
 
 
-@cache
-def _redis() -> redis.Redis:
-    return redis.Redis.from_url(environment().redis_url, socket_timeout=0.2, socket_connect_timeout=0.2, retry=None)
+_redis = RedisLink("health", timeout_s=0.2)
 
 
 def redis_answers() -> bool:
-    try:
-        return bool(_redis().ping())
-    except redis.RedisError:
-        return False
+    return bool(_redis.ask(lambda redis: redis.ping()))

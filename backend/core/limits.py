@@ -8,20 +8,15 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from threading import Lock
 
-import redis
-import structlog
+from redis.commands.core import Script
 
 from backend.core.environment import environment
+from backend.core.redis_link import RedisLink
 from shared_contracts.redis_keys import RATE_LIMIT
 
-TIMEOUT_SECONDS = 0.2
-REST_SECONDS = 1.0
 MAX_LOCAL_KEYS = 10_000
-
-log = structlog.get_logger("callout.limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +64,6 @@ return answer
 """
 
 
-@cache
-def _script() -> "tuple[redis.Redis, redis.commands.core.Script]":
-    client = redis.Redis.from_url(
-        environment().redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
-    )
-    return client, client.register_script(_GCRA)
-
-
 class _Local:
     """The same limits in this process's memory, for while Redis is away."""
 
@@ -99,7 +86,7 @@ class _Local:
 
 
 _local = _Local()
-_resting_until = 0.0
+_redis = RedisLink("rate limits", timeout_s=0.2)
 
 
 def check(asked: Sequence[tuple[Limit, str]]) -> Verdict | None:
@@ -107,19 +94,13 @@ def check(asked: Sequence[tuple[Limit, str]]) -> Verdict | None:
 
     A refused request counts against none of them.
     """
-    global _resting_until  # noqa: PLW0603 - the circuit breaker of this process
     if not asked or not environment().rate_limits:
         return None
-    if time.monotonic() >= _resting_until:
-        keys = [f"{RATE_LIMIT}:{limit.name}:{whose}" for limit, whose in asked]
-        arguments = [part for limit, _ in asked for part in (limit.seconds / limit.requests, limit.seconds)]
-        try:
-            client, script = _script()
-            waits = [float(wait) for wait in script(keys=keys, args=arguments, client=client)]
-            return _tightest([limit for limit, _ in asked], waits)
-        except redis.RedisError as error:
-            _resting_until = time.monotonic() + REST_SECONDS
-            log.warning("limits.without_redis", error=type(error).__name__)
+    keys = [f"{RATE_LIMIT}:{limit.name}:{whose}" for limit, whose in asked]
+    arguments = [part for limit, _ in asked for part in (limit.seconds / limit.requests, limit.seconds)]
+    waits = _redis.ask(lambda redis: Script(redis, _GCRA)(keys=keys, args=arguments))
+    if waits is not None:
+        return _tightest([limit for limit, _ in asked], [float(wait) for wait in waits])
     strict = [(limit, whose) for limit, whose in asked if limit.strict]
     if not strict:
         return None

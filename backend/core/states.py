@@ -119,7 +119,7 @@ def _update_where(
     ).format(
         table=sql.Identifier(meta.db_table),
         assignments=sql.SQL(", ").join(sql.SQL("{} = %s").format(column(name)) for name in values),
-        key=column("pk" if meta.pk is None else meta.pk.name),
+        key=column(meta.pk.name),
         conditions=sql.SQL("").join(sql.SQL(" AND {} IS NOT DISTINCT FROM %s").format(column(name)) for name in where),
     )
     parameters = [

@@ -1,22 +1,20 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+import redis
 
 from backend.core import limits
 from backend.core.environment import environment
 from backend.core.limits import Limit, check
 from backend.core.middleware import whose_address
+from backend.core.redis_link import RedisLink
 
 
 @pytest.fixture(autouse=True)
-def _limits_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _limits_on(monkeypatch: pytest.MonkeyPatch) -> None:
     on = environment().model_copy(update={"rate_limits": True})
     monkeypatch.setattr(limits, "environment", lambda: on)
-    monkeypatch.setattr(limits, "_resting_until", 0.0)
-    yield
-    limits._script.cache_clear()
 
 
 def granted(limit: Limit, whose: str, times: int) -> int:
@@ -45,9 +43,9 @@ class TestCheck:
         assert (verdict.allowed, verdict.remaining) == (True, 3)
 
     def test_without_redis_strict_limits_hold_and_the_others_let_pass(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        away = environment().model_copy(update={"rate_limits": True, "redis_url": "redis://127.0.0.1:9/0"})
-        monkeypatch.setattr(limits, "environment", lambda: away)
-        limits._script.cache_clear()
+        nobody = RedisLink("tests", timeout_s=0.2)
+        nobody.client = redis.Redis(port=9)
+        monkeypatch.setattr(limits, "_redis", nobody)
         assert granted(Limit("local", 10, 3600, strict=True), uuid4().hex, 60) == 10
         assert check([(Limit("open", 1, 3600), uuid4().hex)]) is None
 
