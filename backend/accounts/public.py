@@ -9,11 +9,17 @@ what holds now; NotFound means that they are no assistant any more.
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db import connection
-
 from backend.accounts import rules
 from backend.accounts.schemas import AssistantFieldsIn, PlaceIn
-from backend.accounts.selectors import AssistantView, PersonView, assistant_of, has_people, is_email_known, people
+from backend.accounts.selectors import (
+    AssistantView,
+    PersonView,
+    assistant_of,
+    has_people,
+    hold_active,
+    is_email_known,
+    people,
+)
 from backend.accounts.services.assistants import (
     ASSISTANT_CHANGED,
     NOTHING_GIVEN,
@@ -56,22 +62,6 @@ def person(user_id: int) -> PersonView:
     if found is None:
         raise NotFound
     return found
-
-
-def hold_active(user_ids: Collection[int]) -> None:
-    """Keep these people active until the end of the transaction: before something is opened for them.
-
-    It locks their rows, in order of id, against deactivation and deletion only (`FOR KEY SHARE`). Raises NotFound when
-    one is missing or no longer active. One query.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM accounts_user WHERE id = ANY(%s) AND is_active ORDER BY id FOR KEY SHARE",
-            [sorted(set(user_ids))],
-        )
-        found = cursor.fetchall()
-    if len(found) < len(set(user_ids)):
-        raise NotFound
 
 
 def register_user(

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
 from backend.accounts import rules
 from backend.accounts.models import LicenceCategory, ServiceType, User, VehicleClass
@@ -178,7 +178,7 @@ class RefreshIn(In):
 class LogoutIn(In):
     """What ends: this session, or all."""
 
-    all: Annotated[bool, Field(description="End every session of mine, on all devices.")] = False
+    all: Annotated[StrictBool, Field(description="End every session of mine, on all devices.")] = False
 
 
 class RoleIn(AssistantFieldsIn):
@@ -207,7 +207,7 @@ class ProfileIn(In):
     language: Annotated[str, Field(max_length=10, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", examples=["fr"])] = (
         LEFT_OUT
     )
-    hide_presence: bool = LEFT_OUT
+    hide_presence: StrictBool = LEFT_OUT
 
     def changes(self) -> dict[str, Any]:
         """Only the fields that were given."""

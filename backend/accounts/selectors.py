@@ -1,9 +1,10 @@
-"""Every read of accounts."""
+"""Every read of accounts, and the lock that keeps people as they were read."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from django.db import connection
 from django.db.models import Value
 from django.db.models.functions import Lower
 
@@ -35,8 +36,11 @@ class AssistantView:
 
 
 def get_own(actor: Actor) -> User:
-    """The caller's own row. One query."""
-    return User.objects.get(pk=actor.id)
+    """The caller's own row. Raises NotFound when it was deleted meanwhile. One query."""
+    user = User.objects.filter(pk=actor.id).first()
+    if user is None:
+        raise NotFound
+    return user
 
 
 def people(user_ids: Iterable[int]) -> dict[int, PersonView]:
@@ -81,3 +85,19 @@ def is_email_known(email: str) -> bool:
 def has_people() -> bool:
     """Whether there is any account. One query."""
     return User.objects.exists()
+
+
+def hold_active(user_ids: Collection[int]) -> None:
+    """Keep these people active until the end of the transaction: before something is opened for them.
+
+    It locks their rows, in order of id, against deactivation and deletion only (`FOR KEY SHARE`). Raises NotFound when
+    one is missing or no longer active. One query.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM accounts_user WHERE id = ANY(%s) AND is_active ORDER BY id FOR KEY SHARE",
+            [sorted(set(user_ids))],
+        )
+        found = cursor.fetchall()
+    if len(found) < len(set(user_ids)):
+        raise NotFound

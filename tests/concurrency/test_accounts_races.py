@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connection, transaction
@@ -16,7 +16,7 @@ from backend.accounts.services import roles
 from backend.core import clock
 from backend.core.errors import NotFound
 from backend.core.models import EventRow
-from tests.backend.accounts.support import form
+from tests.backend.accounts.support import PASSWORD, form
 from tests.concurrency.rivals import committed, in_background, until_somebody_waits
 from tests.support.api import Answer, Api
 from tests.support.people import Member, make_member
@@ -55,11 +55,11 @@ def refresh(token: str, *, agent: str) -> Answer:
     return Api().with_headers(User_Agent=agent).post("/auth/token/refresh/", {"refresh": token})
 
 
-def sign_up(number: int) -> dict[str, str]:
+def sign_up(number: int) -> dict[str, Any]:
     answer = Api().with_headers(User_Agent="Phone/1").post("/auth/register/", form(email=f"r{number}@example.org"))
     assert answer.status == 201
-    tokens: dict[str, str] = answer.body
-    return tokens
+    body: dict[str, Any] = answer.body
+    return body
 
 
 class TestRefresh:
@@ -144,3 +144,17 @@ class TestDeactivation:
             held = in_background(lambda: public.hold_active([me.id]))
             until_somebody_waits()
         assert isinstance(held(), NotFound)
+
+    def test_leaves_no_session_to_who_signs_in_meanwhile(self) -> None:
+        manager = make_member("manager")
+        me = User.objects.get(pk=sign_up(0)["user"]["id"])
+        with transaction.atomic():
+            roles.deactivate_user(actor=manager.actor, user_id=me.pk, now=clock.now())
+            signed_in = in_background(
+                lambda: Api().post("/auth/login/", {"identifier": "r0@example.org", "password": PASSWORD})
+            )
+            until_somebody_waits()
+        answer = signed_in()
+        assert isinstance(answer, Answer)
+        assert answer.code == "invalid_credentials"
+        assert not Session.objects.filter(user=me, ended_at=None).exists()

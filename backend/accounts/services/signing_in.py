@@ -18,12 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backend.accounts import rules
 from backend.accounts.errors import InvalidCredentials
 from backend.accounts.models import RefreshToken, Session, User
+from backend.accounts.selectors import hold_active
 from backend.accounts.services.ending import end_one
 from backend.accounts.services.passwords import is_password_of
 from backend.core import tokens
 from backend.core.actor import Role
 from backend.core.environment import environment
-from backend.core.errors import InvalidToken
+from backend.core.errors import InvalidToken, NotFound
 from shared_contracts.tokens import REFRESH_AUDIENCE, REFRESH_TYPE
 
 AGENT_LENGTH = 300
@@ -66,7 +67,13 @@ def sign_in(
         user = None
     if not is_password_of(user, password) or user is None:
         raise InvalidCredentials
-    return user, open_session(user=user, device=device, now=now)
+    with transaction.atomic():
+        try:
+            # Whoever was deactivated while the password was checked must not be left with a session.
+            hold_active([user.pk])
+        except NotFound:
+            raise InvalidCredentials from None
+        return user, open_session(user=user, device=device, now=now)
 
 
 def _find(identifier: str) -> User | None:
