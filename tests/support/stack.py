@@ -1,0 +1,62 @@
+"""The whole platform as real processes, for tests that need more than one: started once in a test process.
+
+Tests that ask for `stack` form one group, so that pytest-xdist starts one platform and not one per worker. It has a
+database of its own on the suite's PostgreSQL, and a Redis of its own: channels know no databases.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from backend.cli import database
+from backend.cli.stack import Stack
+from backend.cli.unprivileged import temporary_home
+from tests.servers import copy_template, servers, with_database
+
+FREE_PORTS = {"backend": 0, "realtime": 0, "worker": 0, "relay": 0}
+MOST_OFFERS = 50
+"""Enough for a crowd to be asked at once."""
+
+
+class Platform(Stack):
+    """A running stack with the demo data, and what tests want of it besides HTTP and sockets."""
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What the database says, read as its owner."""
+        with psycopg.connect(self.environment["DATABASE_OWNER_URL"]) as connection:
+            return connection.execute(query, values or None).fetchall()
+
+    def move_clock(self, by: timedelta) -> None:
+        database.advance_clock(self.environment, by)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Platform]:
+    """Backend, relay, worker and sidecar with the demo data, without rate limits, on a clock that can be moved."""
+    name = f"stack_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"
+    found = servers()
+    copy_template(found, name)
+    env = {
+        "DATABASE_URL": with_database(found["app"], name),
+        "DATABASE_OWNER_URL": with_database(found["owner"], name),
+        "REDIS_URL": "",
+        "ENVIRONMENT": "development",
+        "CLOCK_MOVABLE": "true",
+        "WAVE_SIZE": str(MOST_OFFERS),
+    }
+    with (
+        temporary_home() as home,
+        Platform(home, ports=FREE_PORTS, env=env, migrate=False, seed=True, durable=False) as platform,
+    ):
+        yield platform
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stack"))
