@@ -14,7 +14,7 @@ from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
 from backend.core.pagination import paginate
 from backend.core.schemas import Page
-from backend.dispatch import directory, shapes
+from backend.dispatch import selectors
 from backend.dispatch.endpoints.router import router
 from backend.dispatch.errors import LicenceExpired
 from backend.dispatch.schemas import (
@@ -27,6 +27,7 @@ from backend.dispatch.schemas import (
     point,
     read_near,
 )
+from backend.dispatch.selectors import shapes
 from backend.dispatch.services import duty, positions
 from shared_contracts.events import PositionReport
 
@@ -37,7 +38,7 @@ def list_assistants(request: HttpRequest, filters: Query[AssistantFiltersIn]) ->
 
     Places and distances are rounded to half a kilometre, except for the assistant who is on their way to you.
     """
-    listed = directory.list_assistants(
+    listed = selectors.list_assistants(
         auth.actor(request),
         near=None if filters.near is None else read_near(filters.near),
         radius_km=filters.radius_km,

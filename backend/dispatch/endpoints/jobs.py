@@ -13,7 +13,7 @@ from backend.core.idempotency import idempotent
 from backend.core.money import Money
 from backend.core.openapi import problems
 from backend.core.schemas import Feed, Id
-from backend.dispatch import selectors, shapes, states
+from backend.dispatch import selectors, states
 from backend.dispatch.endpoints.router import router
 from backend.dispatch.errors import (
     AlreadyAccepted,
@@ -26,6 +26,7 @@ from backend.dispatch.errors import (
     TariffMissing,
 )
 from backend.dispatch.schemas import AssistanceOut, MoneyIn, RatingIn, RatingOut, StatusIn
+from backend.dispatch.selectors import shapes
 from backend.dispatch.services import offers, progress
 from backend.dispatch.services.progress import Change
 from backend.messaging import public as messaging

@@ -13,7 +13,7 @@ from backend.core.openapi import problems
 from backend.core.pagination import PageIn, paginate
 from backend.core.schemas import Id, Page
 from backend.core.states import history_of
-from backend.dispatch import selectors, shapes
+from backend.dispatch import selectors
 from backend.dispatch.endpoints.router import router
 from backend.dispatch.errors import OpenRequestExists, QuoteExpired, TariffMissing
 from backend.dispatch.schemas import (
@@ -30,6 +30,7 @@ from backend.dispatch.schemas import (
     point,
     point_or_none,
 )
+from backend.dispatch.selectors import shapes
 from backend.dispatch.services import requests
 from backend.dispatch.services.requests import Wanted
 

@@ -13,10 +13,11 @@ from backend.core.idempotency import idempotent
 from backend.core.money import Money
 from backend.core.pagination import PageIn, paginate
 from backend.core.schemas import Page
-from backend.dispatch import selectors, shapes
+from backend.dispatch import selectors
 from backend.dispatch.endpoints.router import router
 from backend.dispatch.rules import Rate
 from backend.dispatch.schemas import TariffIn, TariffOut
+from backend.dispatch.selectors import shapes
 from backend.dispatch.services import tariffs
 
 

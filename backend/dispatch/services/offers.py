@@ -9,10 +9,11 @@ from backend.core.actor import Actor
 from backend.core.errors import Problem
 from backend.core.outbox import emit, emit_all
 from backend.core.states import transition
-from backend.dispatch import events, selectors
+from backend.dispatch import selectors
 from backend.dispatch.errors import AlreadyAccepted, AssistantBusy, LicenceExpired, NotOnDuty, OfferGone, violates
 from backend.dispatch.matching import obstacle_at_claim
 from backend.dispatch.models import ONE_OPEN_JOB, Assistance, Offer
+from backend.dispatch.services import news
 from backend.dispatch.services.requests import price_of
 from backend.dispatch.services.waves import close_offers
 from backend.dispatch.states import OfferStatus, Status
@@ -76,7 +77,7 @@ def _settle(assistance: Assistance, *, now: datetime) -> None:
     winner_id = assistance.taken_by
     parties = [assistance.client_id, winner_id]
     others = close_offers(assistance, now=now, winner_id=winner_id)
-    people = events.named(*parties)
+    people = selectors.named(*parties)
     joined = MemberAdded(user=people[winner_id])
     (added_event_id,) = emit(joined, rooms=[assistance_room(assistance.pk)], now=now)
     assistance.assistant_added_event_id = added_event_id
@@ -85,8 +86,8 @@ def _settle(assistance: Assistance, *, now: datetime) -> None:
     assistance.save(update_fields=["assistant_added_event_id", "conversation_id"])
     emit_all(
         [
-            events.status_changed(assistance, people, reason="", now=now),
-            events.withdrawn(assistance, others, "accepted_by_another"),
+            news.status_changed(assistance, people, reason="", now=now),
+            news.withdrawn(assistance, others, "accepted_by_another"),
         ],
         now=now,
     )

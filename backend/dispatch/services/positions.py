@@ -6,10 +6,11 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from backend.accounts import public as accounts
+from backend.core import live
 from backend.core.actor import Actor, Role
 from backend.core.geo import Point, project
-from backend.dispatch import live, selectors
-from backend.dispatch.live import Audience
+from backend.core.live import Audience
+from backend.dispatch import selectors
 from backend.dispatch.models import DispatchAssistant
 from shared_contracts.events import Location, PositionReport
 

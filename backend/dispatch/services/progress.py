@@ -13,10 +13,10 @@ from backend.core.errors import Forbidden, InvalidState, invalid_field
 from backend.core.money import Money
 from backend.core.outbox import emit_all
 from backend.core.states import transition
-from backend.dispatch import events, rules, selectors
+from backend.dispatch import rules, selectors
 from backend.dispatch.errors import AlreadyRated
 from backend.dispatch.models import Assistance
-from backend.dispatch.services import waves
+from backend.dispatch.services import news, waves
 from backend.dispatch.states import MAY, Party, Status
 from backend.messaging import public as messaging
 from shared_contracts.events import MemberRemoved
@@ -79,10 +79,10 @@ def _move(assistance: Assistance, actor: Actor, party: Party, change: Change, no
         now=now,
         reason=change.reason,
     )
-    people = events.named(assistance.client_id, assistance.assistant_id)
-    facts = [events.status_changed(assistance, people, reason=change.reason, now=now)]
+    people = selectors.named(assistance.client_id, assistance.assistant_id)
+    facts = [news.status_changed(assistance, people, reason=change.reason, now=now)]
     if change.to == Status.CANCELED:
-        facts.append(events.withdrawn(assistance, waves.close_offers(assistance, now=now), "canceled"))
+        facts.append(news.withdrawn(assistance, waves.close_offers(assistance, now=now), "canceled"))
         if assistance.conversation_id is not None:
             messaging.close_conversation(conversation_id=assistance.conversation_id, now=now)
     emit_all(facts, now=now)
@@ -117,8 +117,8 @@ def _give_back(assistance: Assistance, actor: Actor, change: Change, now: dateti
     )
     if conversation_id is not None:
         messaging.close_conversation(conversation_id=conversation_id, now=now)
-    people = events.named(assistance.client_id, former_id)
-    status, rooms = events.status_changed(assistance, people, reason=change.reason, now=now)
+    people = selectors.named(assistance.client_id, former_id)
+    status, rooms = news.status_changed(assistance, people, reason=change.reason, now=now)
     emit_all(
         [
             (MemberRemoved(user=people[former_id]), [assistance_room(assistance.pk)]),

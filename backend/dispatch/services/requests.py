@@ -13,11 +13,11 @@ from backend.core.errors import invalid_field
 from backend.core.geo import Point
 from backend.core.outbox import emit_all
 from backend.core.states import record_birth
-from backend.dispatch import events, rules, selectors
+from backend.dispatch import rules, selectors
 from backend.dispatch.errors import OpenRequestExists, QuoteExpired, violates
 from backend.dispatch.matching import Nearby
 from backend.dispatch.models import ONE_OPEN_REQUEST, Assistance, Quote
-from backend.dispatch.services import waves
+from backend.dispatch.services import news, waves
 from backend.dispatch.states import Status
 from shared_contracts.events import MemberAdded
 from shared_contracts.rooms import assistance_room
@@ -115,11 +115,11 @@ def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
     )
     assistance.save(force_insert=True)
     record_birth(assistance, by=actor, now=now)
-    people = events.named(actor.id)
+    people = selectors.named(actor.id)
     emit_all(
         [
             (MemberAdded(user=people[actor.id]), [assistance_room(assistance.pk)]),
-            events.status_changed(assistance, people, reason="", now=now),
+            news.status_changed(assistance, people, reason="", now=now),
         ],
         now=now,
     )

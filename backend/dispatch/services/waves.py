@@ -8,9 +8,10 @@ from backend.core.environment import environment
 from backend.core.jobs import enqueue
 from backend.core.outbox import emit_all
 from backend.core.states import transition
-from backend.dispatch import events, rules, selectors
+from backend.dispatch import rules, selectors
 from backend.dispatch.matching import Nearby, Search
 from backend.dispatch.models import Assistance, Offer, Wave
+from backend.dispatch.services import news
 from backend.dispatch.states import OfferStatus, Status
 from shared_contracts.events import Person
 
@@ -37,7 +38,7 @@ def offer_next_wave(*, assistance_id: int, round: int, wave: int, now: datetime)
     assistance = selectors.lock_searching(assistance_id, round_=round)
     if assistance is None or Wave.objects.filter(assistance=assistance, round=round, number=wave).exists():
         return
-    client = events.named(assistance.client_id)[assistance.client_id]
+    client = selectors.named(assistance.client_id)[assistance.client_id]
     _send_wave(assistance, number=wave, client=client, now=now)
 
 
@@ -49,11 +50,11 @@ def expire_request(*, assistance_id: int, round: int, now: datetime) -> None:  #
         return
     transition(assistance, expect={Status.REQUESTED}, to=Status.EXPIRED, set={"finished_at": now}, by=None, now=now)
     asked = close_offers(assistance, now=now)
-    people = events.named(assistance.client_id)
+    people = selectors.named(assistance.client_id)
     emit_all(
         [
-            events.status_changed(assistance, people, reason="", now=now),
-            events.withdrawn(assistance, asked, "expired"),
+            news.status_changed(assistance, people, reason="", now=now),
+            news.withdrawn(assistance, asked, "expired"),
         ],
         now=now,
     )
@@ -91,7 +92,7 @@ def _send_wave(assistance: Assistance, *, number: int, client: Person, now: date
     )
     offers = [_offer(assistance, one, number=number, now=now) for one in found]
     Offer.objects.bulk_create(offers)
-    emit_all([events.offered(assistance, offer, client) for offer in offers], now=now)
+    emit_all([news.offered(assistance, offer, client) for offer in offers], now=now)
     again_at = now + timedelta(seconds=settings.wave_seconds)
     if again_at < assistance.expires_at:
         enqueue(

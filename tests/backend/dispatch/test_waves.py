@@ -134,7 +134,7 @@ class TestGivingBack:
         assert trace.left_out[0]["reason"] == "asked_before"
         from backend.messaging.models import Conversation
 
-        assert Conversation.objects.get(pk=first_conversation).closed_at == stage.now
+        assert Conversation.objects.filter(pk=first_conversation or 0, closed_at=stage.now).exists()
         kinds = list(EventRow.objects.filter(room=f"assistance:{now.pk}").order_by("id").values_list("type", flat=True))
         assert kinds[-2:] == ["member.removed", "assistance.status"]
         assert api.as_(job.assistant).get(job.path).status == 404

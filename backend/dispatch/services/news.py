@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from backend.accounts import public as accounts
 from backend.core.geo import Point
 from backend.dispatch.models import Assistance, Offer
 from shared_contracts.events import (
@@ -20,12 +19,6 @@ from shared_contracts.rooms import assistance_room, assistant_room
 WithdrawalReason = Literal["accepted_by_another", "canceled", "expired"]
 Fact = tuple[Event, list[str]]
 """An event and the rooms that carry it."""
-
-
-def named(*user_ids: int | None) -> dict[int, Person]:
-    """These people as events and answers name them. One query."""
-    found = accounts.people([user_id for user_id in user_ids if user_id is not None])
-    return {user_id: Person(id=user_id, name=person.name) for user_id, person in found.items()}
 
 
 def place(point: Point) -> Place:

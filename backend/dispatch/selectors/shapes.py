@@ -12,9 +12,6 @@ from backend.core.environment import environment
 from backend.core.geo import Point
 from backend.core.models import StateChange
 from backend.core.money import Money
-from backend.dispatch import selectors
-from backend.dispatch.directory import Listed
-from backend.dispatch.events import named
 from backend.dispatch.models import Assistance, DispatchAssistant, Offer, Quote, Tariff
 from backend.dispatch.rules import path_length_m
 from backend.dispatch.schemas import (
@@ -33,7 +30,9 @@ from backend.dispatch.schemas import (
     TrackPointOut,
     WaveOut,
 )
-from backend.dispatch.selectors import Trace
+from backend.dispatch.selectors.directory import Listed
+from backend.dispatch.selectors.jobs import Trace, list_offers_to, list_track
+from backend.dispatch.selectors.people import named
 from shared_contracts.events import Money as MoneyOut
 from shared_contracts.events import Person, Place
 
@@ -46,7 +45,7 @@ def show_assistance(actor: Actor, assistance: Assistance) -> AssistanceOut:
 def show_assistances(actor: Actor, rows: Sequence[Assistance]) -> list[AssistanceOut]:
     """Two queries."""
     people = named(*(user_id for row in rows for user_id in (row.client_id, row.assistant_id)))
-    offers = selectors.list_offers_to(actor, rows)
+    offers = list_offers_to(actor, rows)
     return [_assistance(row, people, offers.get(row.pk)) for row in rows]
 
 
@@ -98,7 +97,7 @@ def show_tariff(tariff: Tariff) -> TariffOut:
 
 def show_track(assistance: Assistance) -> TrackOut:
     """One query."""
-    points = selectors.list_track(assistance)
+    points = list_track(assistance)
     return TrackOut(
         points=[TrackPointOut(lat=one.lat, lng=one.lng, speed=one.speed, at=one.at) for one in points],
         distance_km=round(path_length_m([Point(one.lat, one.lng) for one in points]) / 1000, 2),
