@@ -2,9 +2,7 @@
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +10,10 @@ from pathlib import Path
 from backend.cli import database
 from backend.cli.errors import UserError
 from backend.cli.log import Log, silent
-from backend.cli.stack import Stack, home_folder, outer_environment
+from backend.cli.stack import Stack
 from backend.cli.story.phone import StoryFailed
 from backend.cli.story.roadside import Roadside, Step
+from backend.cli.unprivileged import temporary_home
 
 FREE_PORTS = {"backend": 0, "realtime": 0, "worker": 0, "relay": 0}
 DEMO_ENVIRONMENT = {"ENVIRONMENT": "development", "CLOCK_MOVABLE": "true", "LOG_LEVEL": "WARNING"}
@@ -22,17 +21,19 @@ DEMO_ENVIRONMENT = {"ENVIRONMENT": "development", "CLOCK_MOVABLE": "true", "LOG_
 
 def run_demo(args: argparse.Namespace) -> int:
     """Play the demo in a folder of its own, which is gone afterwards. Exit code 0 only if every step held."""
-    home = home_folder(outer_environment())
-    home.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="demo-", dir=home))
+    with temporary_home() as home:
+        return _demonstrate(home, args.logs)
+
+
+def _demonstrate(home: Path, shows_logs: bool) -> int:
     started = time.perf_counter()
     narrator = Narrator()
     stack = Stack(
-        folder,
+        home,
         ports=FREE_PORTS,
         env=DEMO_ENVIRONMENT,
         seed=True,
-        log=Log(as_json=False) if args.logs else silent,
+        log=Log(as_json=False) if shows_logs else silent,
         on_step=lambda step: narrator.progress(step, len(stack.steps)),
     )
     try:
@@ -41,8 +42,6 @@ def run_demo(args: argparse.Namespace) -> int:
             asyncio.run(_play(stack, narrator))
     except StoryFailed as failure:
         raise UserError(f"The demo failed: {failure}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     narrator.say(f"\nEvery step held; {time.perf_counter() - started:.0f} s from nothing to the end.")
     narrator.say("`./callout up` keeps the platform running, with demo data and its API pages.")
     return 0

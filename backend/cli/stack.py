@@ -35,6 +35,7 @@ PORTS = {
     "worker": ("WORKER_HEALTH_PORT", 8002),
     "relay": ("RELAY_HEALTH_PORT", 8003),
 }
+SECRETS = ("SECRET_KEY", "TOKEN_KEYS", "REALTIME_CREDENTIAL")
 HOSTS = {"backend": "BACKEND_HOST", "realtime": "REALTIME_HOST"}
 
 
@@ -207,13 +208,15 @@ class Stack:
             "LOG_FORMAT": "json",
             "DJANGO_SETTINGS_MODULE": "backend.config.settings",
         }
-        if self.outer.get("ENVIRONMENT", "development") != "production":
+        is_open = any(not self.outer.get(name) for name in SECRETS)
+        if is_open and self.outer.get("ENVIRONMENT", "development") != "production":
             defaults |= secret_file(self.home / "secrets.json", _development_secrets)
         if "backend" in self.ports:
             defaults["INTERNAL_URL"] = self.url("backend")
         fixed = {PORTS[name][0]: str(port) for name, port in self.ports.items() if name in PORTS}
         given = {name: value for name, value in self.outer.items() if value or name not in defaults}
-        return {**defaults, **given, **fixed, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        fixed |= {"CALLOUT_HOME": str(self.home), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        return {**defaults, **given, **fixed}
 
     def _start_servers(self) -> None:
         if self.embeds_postgres:
@@ -292,6 +295,8 @@ class Stack:
 
     def _describe(self) -> None:
         """Leave for the other commands where the running processes are."""
+        if self._lock is None:
+            return
         described = {
             "pid": os.getpid(),
             "environment": self.environment,

@@ -11,7 +11,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,21 +71,27 @@ def reachable_folder(wanted: Path, account: Account | None) -> Path:
     return folder
 
 
-def reachable_program(program: Path, tree: Path, folder: Path, account: Account | None) -> Path:
-    """The program, or its copy in `folder` (with all of the tree it belongs to) where the account cannot run it."""
+def reachable_program(
+    program: Path, packages: Path, trees: Sequence[str], folder: Path, account: Account | None
+) -> Path:
+    """The program, or its copy in `folder` where the account cannot run it.
+
+    `trees` are the folders below `packages` that it needs, itself included: it finds its libraries beside it.
+    """
     if is_reachable(program, account):
         return program
-    copy = folder / f"{tree.name}-{tree.stat().st_mtime_ns}"
+    copy = folder / f"programs-{(packages / trees[0]).stat().st_mtime_ns}"
     if not copy.exists():
-        half = folder / f"{copy.name}.half"
+        half = folder / "programs.half"
         shutil.rmtree(half, ignore_errors=True)
-        shutil.copytree(tree, half, symlinks=True)
+        for tree in trees:
+            shutil.copytree(packages / tree, half / tree, symlinks=True)
         for path in (half, *half.rglob("*")):
             if not path.is_symlink():
                 mode = path.stat().st_mode
                 path.chmod(mode | (0o555 if mode & stat.S_IXUSR else 0o444))
         half.rename(copy)
-    return copy / program.relative_to(tree)
+    return copy / program.relative_to(packages)
 
 
 def own_folder(path: Path, account: Account | None) -> Path:

@@ -112,6 +112,7 @@ class TestUnprivileged:
         account = server_account(home)
         tree = home / "closed" / "tree"
         (tree / "bin").mkdir(parents=True)
+        (home / "closed" / "libs").mkdir()
         program = tree / "bin" / "server"
         program.write_text("#!/bin/sh\n")
         program.chmod(0o700)
@@ -120,12 +121,13 @@ class TestUnprivileged:
             return path != program and os.access(path, os.X_OK)
 
         monkeypatch.setattr("backend.cli.unprivileged.is_reachable", sees_all_but_the_program)
-        copy = reachable_program(program, tree, home, account)
+        copy = reachable_program(program, home / "closed", ["tree", "libs"], home, account)
         assert copy != program
         assert copy.read_text() == program.read_text()
         assert copy.stat().st_mode & 0o777 == 0o755
         assert is_reachable(copy, account)
-        assert reachable_program(program, tree, home, account) == copy
+        assert (copy.parents[2] / "libs").is_dir(), "a program finds its libraries beside it"
+        assert reachable_program(program, home / "closed", ["tree", "libs"], home, account) == copy
 
     def test_never_empties_a_folder_that_it_did_not_make(self, home: Path) -> None:
         precious = home / "precious"

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from backend.cli.errors import UserError
-from backend.cli.stack import ROOT, running_stack
+from backend.cli.stack import ROOT, SECRETS, running_stack
 from backend.cli.supervisor import fetch
 from tests.backend.cli.dummies import FREE_PORTS, PROGRAM, DummyStack, own_servers
 
@@ -80,14 +80,22 @@ class TestStack:
 
     def test_makes_its_secrets_once_and_none_for_production(self, home: Path) -> None:
         seen = []
+        bare = {"DATABASE_URL": "x", "REDIS_URL": "x", "ENVIRONMENT": "test", **dict.fromkeys(SECRETS, "")}
         for _ in range(2):
-            with without_servers(home, [], processes=()) as stack:
+            with without_servers(home, [], processes=(), env=bare) as stack:
                 seen.append({name: stack.environment[name] for name in ("SECRET_KEY", "TOKEN_KEYS")})
         assert seen[0] == seen[1]
         assert (home / "secrets.json").stat().st_mode & 0o777 == 0o600
-        env = {"ENVIRONMENT": "production", "SECRET_KEY": "", "DATABASE_URL": "x", "REDIS_URL": "x"}
+        env = {**bare, "ENVIRONMENT": "production"}
         with without_servers(home, [], processes=(), env=env) as stack:
-            assert not stack.environment["SECRET_KEY"]
+            assert not any(stack.environment[name] for name in SECRETS)
+
+    def test_leaves_no_trace_when_only_the_settings_are_wanted(self, home: Path) -> None:
+        secrets = {"SECRET_KEY": "s" * 32, "TOKEN_KEYS": '{"k": "s"}', "REALTIME_CREDENTIAL": "s" * 32}
+        env = {"DATABASE_URL": "x", "REDIS_URL": "x", "ENVIRONMENT": "test", **secrets}
+        with without_servers(home, [], processes=(), env=env) as stack:
+            assert stack.environment["SECRET_KEY"] == "s" * 32
+        assert list(home.iterdir()) == []
 
     def test_names_the_port_in_use_and_the_variable_that_changes_it(self, home: Path) -> None:
         with socket.socket() as taken:
