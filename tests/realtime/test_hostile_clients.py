@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from realtime import clients as clients_module
 from shared_contracts.errors import ErrorCode
 from tests.realtime.clients import make_token, until
-from tests.realtime.conftest import RunningNode
+from tests.realtime.conftest import QUICK, RunningNode, World
 from tests.realtime.standin import StandIn
 
 pytestmark = pytest.mark.asyncio
@@ -85,7 +86,8 @@ class TestHostileClients:
         assert set(statuses) <= {200, 400}
         assert not node.node.sockets.eio.sockets
 
-    async def test_that_do_not_read_are_dropped(self, node: RunningNode, backend: StandIn) -> None:
+    async def test_that_do_not_read_are_dropped(self, world: World, backend: StandIn) -> None:
+        node = await world.node(replace(QUICK, send=30))
         reader = await node.client().connect(2)
         raw = await (await node.raw()).let_in(1)
         for user_id, room in ((1, "conversation:7"), (2, "conversation:7")):
