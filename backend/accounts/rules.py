@@ -63,9 +63,9 @@ def phone_number(text: str, *, default_region: str) -> str | None:
     return found if _E164.fullmatch(found) else None
 
 
-def username_base(name: str, email: str | None) -> str:
-    """What a made username begins with: 3 to 30 of a-z, 0-9 and `-` from the name, else from the e-mail address."""
-    for text in (name, (email or "").partition("@")[0], "user"):
+def username_base(name: str) -> str:
+    """What a made username begins with: 3 to 30 of a-z, 0-9 and `-` from the name, which is all that others may see."""
+    for text in (name, "user"):
         plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
         slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:30].rstrip("-")
         # Without a letter it could be read as a telephone number at sign-in.

@@ -4,16 +4,17 @@ A missing or wrong value stops the start with a sentence (`SettingsError`), neve
 """
 
 import ipaddress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, read_keys
+
 ROOT = Path(__file__).resolve().parents[2]
 DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S105 - refused in production
-MINIMUM_SECRET_BYTES = 32
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
@@ -88,6 +89,14 @@ class Environment(BaseSettings):
             raise ValueError("kilometres between 0 and 500, in growing order")
         return value
 
+    @field_validator("token_keys")
+    @classmethod
+    def check_token_keys(cls, value: dict[str, str]) -> dict[str, str]:
+        for kid, key in read_keys(value).items():
+            if key.signing is None:
+                raise ValueError(f"the key {kid} is a public key, which cannot sign: it belongs in TOKEN_PUBLIC_KEYS")
+        return value
+
     @model_validator(mode="after")
     def refuse_unsafe_production(self) -> Self:
         if self.environment != "production":
@@ -95,7 +104,7 @@ class Environment(BaseSettings):
         secrets = {
             "SECRET_KEY": self.secret_key,
             "REALTIME_CREDENTIAL": self.realtime_credential,
-            **{f"TOKEN_KEYS[{kid}]": key for kid, key in self.token_keys.items()},
+            **{f"TOKEN_KEYS[{kid}]": self.token_keys[kid] for kid, key in self.keys.items() if key.is_shared},
         }
         for name, secret in secrets.items():
             if secret == DEVELOPMENT_SECRET or len(secret.encode()) < MINIMUM_SECRET_BYTES:
@@ -111,6 +120,11 @@ class Environment(BaseSettings):
         if not self.rate_limits:
             raise ValueError("RATE_LIMITS must be on in production")
         return self
+
+    @cached_property
+    def keys(self) -> dict[str, TokenKey]:
+        """The keys of tokens by their ids; the first one signs."""
+        return read_keys(self.token_keys)
 
     @property
     def owner_url(self) -> str:

@@ -1,5 +1,6 @@
 """The one place where an error becomes an answer: RFC 9457 problem documents."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,7 +96,11 @@ def field_problem(detail: Mapping[str, Any]) -> FieldProblem:
     code = ErrorCode.UNKNOWN_FIELD if detail["type"] == "extra_forbidden" else detail["type"]
     # Ninja names the parameter of the endpoint second (`body.payload.pickup`): callers do not know it.
     path = [location[0], *location[2:]] if location[0] in {"body", "form"} and len(location) > 1 else location
-    return {"field": ".".join(map(str, path)), "code": str(code), "message": str(detail["msg"])}
+    message = str(detail["msg"])
+    if code in {"too_short", "too_long"} and message.startswith("Value"):
+        # Pydantic counts a text's "items" where a validator of ours stands before the length.
+        code, message = f"string_{code}", re.sub("Value(.*) items? after validation", r"String\1 characters", message)
+    return {"field": ".".join(map(str, path)), "code": str(code), "message": message}
 
 
 def install(api: NinjaAPI) -> None:

@@ -1,25 +1,28 @@
 """The base of all request and response schemas, and the values that many of them share."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 from ninja import Schema
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A row's id in a path or a body."""
 
 
-def _printable(text: str) -> str:
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+def _printable(value: object) -> object:
+    if isinstance(value, str) and _UNPRINTABLE.search(value):
         raise ValueError("text may not hold NUL or half a character")
-    return text
+    return value
 
 
-Text = Annotated[str, AfterValidator(_printable)]
+_UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
+
+Text = Annotated[str, BeforeValidator(_printable)]
 """Any text that PostgreSQL can store. Give it a length with `Field(max_length=...)`."""
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True), BeforeValidator(_printable)]
 """One line of text without spaces around it."""
 
 

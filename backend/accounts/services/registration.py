@@ -160,7 +160,7 @@ def _save_under_a_username(user: User, *, wanted: str | None) -> None:
 
 
 def _usernames(user: User) -> Iterator[str]:
-    base = rules.username_base(user.name, user.email)
+    base = rules.username_base(user.name)
     yield base
     for _ in range(MADE_USERNAME_TRIES):
         yield f"{base}-{secrets.randbelow(10**6):06}"

@@ -107,10 +107,10 @@ class TestLogin:
         [
             ({"identifier": "amel"}, {"body.password": "missing"}),
             ({"password": "x"}, {"body.identifier": "missing"}),
-            ({"identifier": "", "password": "x"}, {"body.identifier": "too_short"}),
-            ({"identifier": "a" * 255, "password": "x"}, {"body.identifier": "too_long"}),
+            ({"identifier": "", "password": "x"}, {"body.identifier": "string_too_short"}),
+            ({"identifier": "a" * 255, "password": "x"}, {"body.identifier": "string_too_long"}),
             ({"identifier": "amel\0", "password": "x"}, {"body.identifier": "value_error"}),
-            ({"identifier": "amel", "password": "x" * 129}, {"body.password": "too_long"}),
+            ({"identifier": "amel", "password": "x" * 129}, {"body.password": "string_too_long"}),
             ({"identifier": "amel", "password": ["x"]}, {"body.password": "string_type"}),
             ({"identifier": "amel", "password": "x", "roles": []}, {"body.roles": "too_short"}),
             ({"identifier": "amel", "password": "x", "user_id": 1}, {"body.user_id": "unknown_field"}),

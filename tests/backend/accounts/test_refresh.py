@@ -205,8 +205,8 @@ class TestRefreshRefuses:
         ("body", "wrong"),
         [
             ({}, {"body.refresh": "missing"}),
-            ({"refresh": ""}, {"body.refresh": "too_short"}),
-            ({"refresh": "x" * 4097}, {"body.refresh": "too_long"}),
+            ({"refresh": ""}, {"body.refresh": "string_too_short"}),
+            ({"refresh": "x" * 4097}, {"body.refresh": "string_too_long"}),
             ({"refresh": 1}, {"body.refresh": "string_type"}),
             ({"refresh": "x", "session_id": 1}, {"body.session_id": "unknown_field"}),
         ],

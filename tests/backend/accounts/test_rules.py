@@ -86,17 +86,16 @@ class TestNames:
 
 class TestUsernameBase:
     @pytest.mark.parametrize(
-        ("name", "email", "base"),
+        ("name", "base"),
         [
-            ("Amel Haddad", None, "amel-haddad"),
-            (normalize("NFC", "Éloïse Çelik"), None, "eloise-celik"),
-            ("محمد", "m.said+1@example.org", "m-said-1"),
-            ("محمد", None, "user"),
-            ("Al", "a@example.org", "user"),
-            ("0550 123 456", "123456@example.org", "user"),
-            ("x" * 150, None, "x" * 30),
-            ("-" * 10, None, "user"),
+            ("Amel Haddad", "amel-haddad"),
+            (normalize("NFC", "Éloïse Çelik"), "eloise-celik"),
+            ("محمد", "user"),
+            ("Al", "user"),
+            ("0550 123 456", "user"),
+            ("x" * 150, "x" * 30),
+            ("-" * 10, "user"),
         ],
     )
-    def test_is_plain_and_never_a_number(self, name: str, email: str | None, base: str) -> None:
-        assert rules.username_base(name, email) == base
+    def test_is_plain_and_never_a_number(self, name: str, base: str) -> None:
+        assert rules.username_base(name) == base
