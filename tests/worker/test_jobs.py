@@ -3,6 +3,7 @@
 """
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -186,7 +187,8 @@ class TestRunner:
         @jobs.job("tests.take_long")
         def take_long(**_: object) -> None:
             expire_elsewhere(job_id)
-            while not renewed.wait(0.02):
+            deadline = time.monotonic() + 3
+            while not renewed.wait(0.02) and time.monotonic() < deadline:
                 row = JobRow.objects.get(pk=job_id)
                 if row.lease_until and row.lease_until > now() + timedelta(seconds=15):
                     renewed.set()

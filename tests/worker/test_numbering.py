@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 
@@ -105,6 +106,28 @@ class TestNumberBatch:
         with session() as own:
             assert number_batch(own, [p for p in ALL if p != partition_of(room)]) == []
             assert len(number_batch(own, [partition_of(room)])) == 1
+
+    def test_waits_for_a_locked_event_and_passes_none_by(self, room: str) -> None:
+        [first, _] = write(room)[0], write(room)[0]
+        locked, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with transaction.atomic():
+                execute("SELECT 1 FROM core_event WHERE id = %s FOR NO KEY UPDATE", first)
+                locked.set()
+                done.wait(5)
+            connection.close()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        locked.wait(5)
+        with session() as own:
+            own.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                number_batch(own, ALL)
+            done.set()
+            holder.join()
+            assert [event.number for event in number_batch(own, ALL)] == [1, 2]
 
     def test_numbers_what_commits_late_after_what_was_numbered_before(self, room: str) -> None:
         written, numbered = threading.Event(), threading.Event()

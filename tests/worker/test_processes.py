@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -122,6 +123,10 @@ class TestThreadsOf:
         assert "error: argument --" in capsys.readouterr().err
 
 
+def _wait(stopping: threading.Event) -> None:
+    stopping.wait()
+
+
 class TestProcess:
     @pytest.fixture(autouse=True)
     def _handlers(self) -> Iterator[None]:
@@ -136,14 +141,14 @@ class TestProcess:
 
         for part in (fail, lambda _: None):
             process = Process()
-            process.start("steady", lambda stopping: stopping.wait() and None)
+            process.start("steady", _wait)
             process.start("part", part)
             assert process.wait() == 1
             process.stop()
 
     def test_ends_with_0_when_asked_to(self) -> None:
         process = Process()
-        process.start("steady", lambda stopping: stopping.wait() and None)
+        process.start("steady", _wait)
         os.kill(os.getpid(), signal.SIGTERM)
         assert process.wait() == 0
         process.stop()

@@ -57,8 +57,8 @@ class Outlet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.client = redis.Redis(
-            unix_socket_path=str(path), socket_timeout=LIMIT_SECONDS, socket_connect_timeout=LIMIT_SECONDS, retry=None
+        self.client = redis.Redis.from_url(
+            f"unix://{path}", socket_timeout=LIMIT_SECONDS, socket_connect_timeout=LIMIT_SECONDS, retry=None
         )
 
     def plug_in(self) -> None:
