@@ -1,5 +1,6 @@
 """The backend's entrance for its server."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -10,5 +11,7 @@ from whitenoise import WhiteNoise
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
 application = WhiteNoise(get_wsgi_application())
+# Every address is loaded now: a mistake stops the start, and the first caller does not wait for it.
+importlib.import_module("backend.config.urls")
 # The API pages' scripts and styles, from the package itself: nothing is fetched from another host.
 application.add_files(str(Path(ninja.__file__).parent / "static" / "ninja"), prefix="static/ninja/")
