@@ -251,8 +251,6 @@ class Offer(models.Model):
 class TrackPoint(models.Model):
     """Where the assistant of a job was, every few seconds."""
 
-    append_only = True
-
     assistance = models.ForeignKey(Assistance, on_delete=models.CASCADE, related_name="track")
     lat = models.FloatField()
     lng = models.FloatField()

@@ -16,10 +16,13 @@ from backend.dispatch.states import OfferStatus, Status
 from shared_contracts.events import Money as MoneyOut
 from shared_contracts.events import Person, Place
 
-_AMOUNT = r"^[0-9]{1,13}(\.[0-9]{1,3})?$"
 _COORDINATES = re.compile(r"(-?[0-9]{1,2}(?:\.[0-9]{1,15})?),(-?[0-9]{1,3}(?:\.[0-9]{1,15})?)")
 
-Amount = Annotated[str, Field(pattern=_AMOUNT, description="A decimal string.", examples=["1500.00"])]
+Amount = Annotated[
+    str,
+    # A billion a kilometre, all around the earth, is still a number that the database can keep.
+    Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?$", description="A decimal string.", examples=["1500.00"]),
+]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["DZD"])]
 
 
