@@ -66,7 +66,7 @@ class Node:
         self.hub.subscriber = self.subscriber
         self.hub.obey = self.access.obey
         self.gateway = Gateway(
-            verifier=TokenVerifier(environment.token_keys),
+            verifier=TokenVerifier(environment.verifying_keys()),
             backend=self.backend,
             hub=self.hub,
             clients=self.clients,

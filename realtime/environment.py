@@ -8,9 +8,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, read_key, read_keys
+
 ROOT = Path(__file__).resolve().parents[1]
 DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S105 - refused in production
-MINIMUM_SECRET_BYTES = 32
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
@@ -58,7 +59,8 @@ class Environment(BaseSettings):
 
     environment: Literal["development", "test", "production"] = "development"
     redis_url: str = "redis://localhost:6379/0"
-    token_keys: dict[str, str] = Field({"dev": DEVELOPMENT_SECRET}, min_length=1)
+    token_keys: dict[str, str] = {}
+    token_public_keys: dict[str, str] = {}
     realtime_credential: str = DEVELOPMENT_SECRET
 
     realtime_host: str = "127.0.0.1"
@@ -85,10 +87,29 @@ class Environment(BaseSettings):
             ipaddress.ip_network(network)
         return value
 
+    @field_validator("token_public_keys")
+    @classmethod
+    def check_public_keys(cls, value: dict[str, str]) -> dict[str, str]:
+        for kid, key in read_keys(value).items():
+            if key.signing is not None:
+                raise ValueError(f"the key {kid} is no public key: secrets and private keys are the backend's")
+        return value
+
+    @field_validator("token_keys")
+    @classmethod
+    def check_token_keys(cls, value: dict[str, str]) -> dict[str, str]:
+        read_keys(value)
+        return value
+
     @model_validator(mode="after")
     def refuse_unsafe_production(self) -> Self:
         if self.environment != "production":
             return self
+        if not (self.token_keys or self.token_public_keys):
+            raise ValueError("TOKEN_PUBLIC_KEYS must hold the public keys of the backend's TOKEN_KEYS")
+        for kid, key in read_keys(self.token_keys).items():
+            if not key.is_shared:
+                raise ValueError(f"TOKEN_KEYS[{kid}] is a private key: the sidecar takes TOKEN_PUBLIC_KEYS instead")
         secrets = {
             "REALTIME_CREDENTIAL": self.realtime_credential,
             **{f"TOKEN_KEYS[{kid}]": key for kid, key in self.token_keys.items()},
@@ -101,6 +122,11 @@ class Environment(BaseSettings):
         if self.clock_movable:
             raise ValueError("CLOCK_MOVABLE is for tests and demonstrations")
         return self
+
+    def verifying_keys(self) -> dict[str, TokenKey]:
+        """What access tokens are verified with, by key id: public keys, and secrets that the backend signs with."""
+        given = read_keys({**self.token_keys, **self.token_public_keys})
+        return given or {"dev": read_key(DEVELOPMENT_SECRET)}
 
     @property
     def backend_url(self) -> str:

@@ -1,4 +1,4 @@
-"""Verifies access tokens (RFC 7519, RFC 8725, RFC 9068): own keys by `kid`, HS256 only, our claims."""
+"""Verifies access tokens (RFC 7519, RFC 8725, RFC 9068): own keys by `kid`, each with its one algorithm, our claims."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,9 @@ import jwt
 from pydantic import ValidationError
 
 from shared_contracts.errors import ErrorCode
+from shared_contracts.token_keys import TokenKey
 from shared_contracts.tokens import ACCESS_AUDIENCE, ACCESS_TYPE, ISSUER, LEEWAY_SECONDS, AccessClaims
 
-ALGORITHM = "HS256"
 MAX_TOKEN_CHARACTERS = 4096
 
 
@@ -23,7 +23,7 @@ class BadToken(Exception):
 class TokenVerifier:
     """Reads access tokens signed with one of these keys."""
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, TokenKey]) -> None:
         self._keys = dict(keys)
 
     def verify(self, token: str, *, now: float) -> AccessClaims:
@@ -49,8 +49,8 @@ class TokenVerifier:
         # Times are judged by the caller's clock, which tests may move; PyJWT knows only the machine's.
         payload = jwt.decode(
             token,
-            key,
-            algorithms=[ALGORITHM],
+            key.verifying,
+            algorithms=[key.algorithm],
             audience=ACCESS_AUDIENCE,
             issuer=ISSUER,
             options={
