@@ -55,7 +55,9 @@ class Timing:
 class Environment(BaseSettings):
     """The environment's variables, `.env` below them."""
 
-    model_config = SettingsConfigDict(env_file=ROOT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     environment: Literal["development", "test", "production"] = "development"
     redis_url: str = "redis://localhost:6379/0"

@@ -26,7 +26,9 @@ class SettingsError(Exception):
 class Environment(BaseSettings):
     """The environment's variables, `.env` below them."""
 
-    model_config = SettingsConfigDict(env_file=ROOT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     environment: Literal["development", "test", "production"] = "development"
     debug: bool = False

@@ -82,7 +82,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         }
     summary, _, rest = operation.get("description", "").partition("\n\n")
     if summary:
-        operation["summary"] = " ".join(summary.split()).rstrip(".")
+        operation["summary"] = " ".join(summary.split()).rstrip(".").replace("`", "")
         operation["description"] = rest or summary
 
 
