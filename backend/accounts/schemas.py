@@ -93,7 +93,10 @@ Address = Annotated[Line, Field(max_length=300, examples=["12 rue Didouche Moura
 VehicleType = Annotated[Line, Field(min_length=1, max_length=100, examples=["Renault tow truck"])]
 RegistrationNumber = Annotated[
     Line,
-    BeforeValidator(lambda given: str(given) if type(given) is int and abs(given) < 10**20 else given),
+    BeforeValidator(
+        lambda given: str(given) if type(given) is int and abs(given) < 10**20 else given,
+        json_schema_input_type=Annotated[str, Field(min_length=1, max_length=20)] | int,
+    ),
     Field(min_length=1, max_length=20, description="A whole number is kept as its text.", examples=["00123-116-16"]),
 ]
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from pydantic import Field
 
 from backend.core.errors import invalid_field
-from backend.core.schemas import In
+from backend.core.schemas import QueryIn
 
 MAX_OFFSET = 10_000
 """Whoever pages deeper than this wants a filter."""
@@ -18,14 +18,14 @@ MAX_OFFSET = 10_000
 M = TypeVar("M", bound=models.Model)
 
 
-class PageIn(In):
+class PageIn(QueryIn):
     """Which page of a list. Base of every list's filters."""
 
     page: Annotated[int, Field(ge=1, le=MAX_OFFSET)] = 1
     page_size: Annotated[int, Field(ge=1, le=100)] = 20
 
 
-class CursorIn(In):
+class CursorIn(QueryIn):
     """Which part of a feed. Base of every feed's filters."""
 
     cursor: Annotated[str | None, Field(max_length=100)] = None

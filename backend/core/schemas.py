@@ -2,10 +2,21 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from functools import cache
+from typing import Annotated, Any, Generic, LiteralString, TypeVar
 
 from ninja import Schema
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A row's id in a path or a body."""
@@ -32,14 +43,79 @@ def _within_calendar(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
+def _written_out(value: object) -> object:
+    if isinstance(value, str) and not _DATE_FIRST.match(value):
+        raise ValueError("a time is written as in RFC 3339, such as 2030-05-15T09:30:00+01:00")
+    return value
+
+
+_DATE_FIRST = re.compile("[0-9]{4}-")
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_calendar)]
 """A point in time, RFC 3339 with an offset, kept in UTC."""
 
 
-class In(Schema):
-    """Base of what clients send: unknown fields, NaN and infinity are refused."""
+class QueryIn(Schema):
+    """Base of what clients send in an address, where everything is text: unknown fields, NaN, infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class In(Schema):
+    """Base of bodies: unknown fields, NaN, infinity and values of another JSON type are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_json_type(cls, value: object, info: ValidationInfo) -> object:
+        """Pydantic would read true as 1, "1" as 1 and 1 as a moment of 1970: the document promises otherwise."""
+        wanted = _json_types(cls).get(info.field_name or "", frozenset())
+        if value is not None and wanted and not wanted & _json_types_of(value):
+            code = next(code for kind, code in _CODES.items() if kind in wanted)
+            raise PydanticCustomError(code, "JSON type wanted here: {types}", {"types": ", ".join(sorted(wanted))})
+        return value
+
+
+_CODES: dict[str, LiteralString] = {
+    "object": "object_type",
+    "array": "list_type",
+    "string": "string_type",
+    "number": "float_type",
+    "integer": "int_type",
+    "boolean": "bool_type",
+}
+
+
+@cache
+def _json_types(schema: type[In]) -> dict[str, frozenset[str]]:
+    """Of each field: the JSON types that the document allows; none where it leaves the type open."""
+    document = schema.model_json_schema()
+
+    def types(node: dict[str, Any]) -> frozenset[str]:
+        if "$ref" in node:
+            return types(document["$defs"][node["$ref"].rpartition("/")[2]])
+        if "anyOf" in node:
+            return frozenset().union(*map(types, node["anyOf"]))
+        return frozenset([node["type"]]) if "type" in node else frozenset()
+
+    return {name: types(node) for name, node in document["properties"].items()}
+
+
+def _json_types_of(value: object) -> frozenset[str]:
+    match value:
+        case bool():
+            return frozenset({"boolean"})
+        case int():
+            return frozenset({"integer", "number"})
+        case float():
+            return frozenset({"integer", "number"} if value.is_integer() else {"number"})
+        case str():
+            return frozenset({"string"})
+        case list():
+            return frozenset({"array"})
+        case _:
+            return frozenset({"object"})
 
 
 class Out(Schema):
