@@ -73,8 +73,8 @@ class TestTakeRole:
         ("body", "wrong"),
         [
             ({}, {"body.role": "missing"}),
-            ({"role": "manager"}, {"body.role": "string_type"}),
-            ({"role": "admin"}, {"body.role": "string_type"}),
+            ({"role": "manager"}, {"body.role": "enum"}),
+            ({"role": "admin"}, {"body.role": "enum"}),
             ({"role": ["crew"]}, {"body.role": "string_type"}),
             ({"role": "crew", "roles": ["admin"]}, {"body.roles": "unknown_field"}),
             ({"role": "crew", "is_verified": True}, {"body.is_verified": "unknown_field"}),
