@@ -4,12 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from backend.core.connections import WORKER_SPARE
 from backend.core.environment import SettingsError, environment
 from shared_contracts.jobs import Queue
 from worker.process import set_up
-
-SPARE_CONNECTIONS = 3
-"""For renewing leases and for the health page."""
 
 
 def threads_of(arguments: Sequence[str]) -> dict[Queue, int]:
@@ -38,7 +36,7 @@ if __name__ == "__main__":
         threads = threads_of(sys.argv[1:])
     except SettingsError as error:
         sys.exit(str(error))
-    set_up(connections=sum(threads.values()) + SPARE_CONNECTIONS)
+    set_up(connections=sum(threads.values()) + WORKER_SPARE)
     from worker.pool import serve  # knows Django's models, which are there from here on
 
     sys.exit(serve(threads))

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from backend.cli import commands
+from backend.cli import commands, operating
+from backend.cli.bench import add_options as add_bench_options
+from backend.cli.bench import bench
 from backend.cli.errors import UserError
 from backend.cli.gate import gate
+from backend.cli.processes import ROLES
 from backend.cli.status import status
 
 HELP = Path(__file__).with_name("help.txt")
@@ -30,11 +33,15 @@ def parser() -> argparse.ArgumentParser:
         "up": commands.up,
         "demo": commands.demo,
         "status": status,
+        "run": operating.run,
         "migrate": commands.migrate,
         "seed": commands.seed,
         "createadmin": commands.create_admin,
+        "tokenkey": operating.token_key,
+        "newepoch": operating.new_epoch,
         "shell": commands.shell,
         "test": gate,
+        "bench": bench,
         "openapi": commands.openapi,
         "asyncapi": commands.asyncapi,
         "help": show_help,
@@ -45,8 +52,15 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--if-empty", action="store_true", help="only when nobody has an account yet")
         elif name == "demo":
             command.add_argument("--logs", action="store_true", help="show what the processes say, too")
-        elif name == "demo":
-            command.add_argument("--logs", action="store_true", help="also print what the processes log")
+        elif name == "run":
+            command.add_argument("role", choices=ROLES, help="which process")
+            command.add_argument("--port", type=int, help="where it listens, in place of the setting")
+        elif name == "tokenkey":
+            command.add_argument("--kid", help="the key's name; made from the date when left out")
+        elif name == "openapi":
+            command.add_argument("--postman", action="store_true", help="as a Postman collection")
+        elif name == "bench":
+            add_bench_options(command)
         elif name == "createadmin":
             command.add_argument("--email", help="the address to sign in with")
             command.add_argument("--name", help="the person's name")

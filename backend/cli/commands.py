@@ -14,6 +14,7 @@ from backend.cli import database
 from backend.cli.demo_accounts import SIGN_INS
 from backend.cli.errors import UserError
 from backend.cli.log import Log
+from backend.cli.postman import collection
 from backend.cli.stack import Stack, home_folder, outer_environment, running_stack
 
 
@@ -140,7 +141,7 @@ def _ask_password() -> str:
     return password
 
 
-def openapi(_args: argparse.Namespace) -> int:
+def openapi(args: argparse.Namespace) -> int:
     """Print the REST API's document; no server is needed."""
     _set_up_django({})
     from ninja.responses import NinjaJSONEncoder
@@ -149,7 +150,10 @@ def openapi(_args: argparse.Namespace) -> int:
     from backend.config.api import api
 
     assert backend.config.urls.urlpatterns  # the document names the paths under which the API is mounted
-    print(json.dumps(api.get_openapi_schema(), cls=NinjaJSONEncoder, indent=2, ensure_ascii=False))
+    document = json.loads(json.dumps(api.get_openapi_schema(), cls=NinjaJSONEncoder))
+    if args.postman:
+        document = collection(document, base_url="http://localhost:8000")
+    print(json.dumps(document, indent=2, ensure_ascii=False))
     return 0
 
 

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,22 +20,24 @@ from backend.cli import database
 from backend.cli.embedded import EmbeddedPostgres, EmbeddedRedis
 from backend.cli.errors import UserError
 from backend.cli.log import Tell, silent
+from backend.cli.processes import (
+    DEFAULTS,
+    PORTS,
+    ROLES,
+    command_of,
+    empty_folder,
+    environment_of,
+    host_of,
+    port_of,
+)
 from backend.cli.server import secret_file
 from backend.cli.supervisor import Keeper, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
-PROCESSES = ("backend", "worker", "relay", "realtime")
 STOP_ORDER = ("realtime", "backend", "worker", "relay", "redis", "postgres")
 STOP_SECONDS = 15
 
-PORTS = {
-    "backend": ("BACKEND_PORT", 8000),
-    "realtime": ("REALTIME_PORT", 8001),
-    "worker": ("WORKER_HEALTH_PORT", 8002),
-    "relay": ("RELAY_HEALTH_PORT", 8003),
-}
 SECRETS = ("SECRET_KEY", "TOKEN_KEYS", "REALTIME_CREDENTIAL")
-HOSTS = {"backend": "BACKEND_HOST", "realtime": "REALTIME_HOST"}
 
 
 def outer_environment() -> dict[str, str]:
@@ -73,7 +74,7 @@ class Stack:
         self,
         home: Path | None = None,
         *,
-        processes: Sequence[str] = PROCESSES,
+        processes: Sequence[str] = ROLES,
         ports: Mapping[str, int] | None = None,
         env: Mapping[str, str] | None = None,
         redis: bool = True,
@@ -174,7 +175,7 @@ class Stack:
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), self.ports[name]
 
     def _host(self, name: str) -> str:
-        return self.outer.get(HOSTS.get(role_of(name), "")) or "127.0.0.1"
+        return host_of(role_of(name), self.outer)
 
     def _claim_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -195,19 +196,15 @@ class Stack:
         chosen: dict[str, int] = {}
         with ExitStack() as held:
             for name in names:
-                variable, default = PORTS[role_of(name)]
+                variable, _ = PORTS[role_of(name)]
                 wanted = self._asked_ports.get(name)
                 if wanted is None:
-                    wanted = _port(variable, self.outer.get(variable) or str(default)) if name in PORTS else 0
+                    wanted = port_of(name, self.outer) if name in PORTS else 0
                 chosen[name] = held.enter_context(_bound(self._host(name), wanted, variable)).getsockname()[1]
         return chosen
 
     def _inner_environment(self) -> dict[str, str]:
-        defaults = {
-            "ENVIRONMENT": "development",
-            "LOG_FORMAT": "json",
-            "DJANGO_SETTINGS_MODULE": "backend.config.settings",
-        }
+        defaults = dict(DEFAULTS)
         is_open = any(not self.outer.get(name) for name in SECRETS)
         if is_open and self.outer.get("ENVIRONMENT", "development") != "production":
             defaults |= secret_file(self.home / "secrets.json", _development_secrets)
@@ -267,31 +264,21 @@ class Stack:
 
     def _launch(self, name: str) -> None:
         role = role_of(name)
-        env = {**self.environment, PORTS[role][0]: str(self.ports[name])}
         figures = self.home / "metrics" / name
-        if role == "backend":
-            env["PROMETHEUS_MULTIPROC_DIR"] = str(figures)
+        env = {**self.environment, PORTS[role][0]: str(self.ports[name])}
         program = Program(
             name,
-            self._command(role, name),
-            env=env,
+            self._command(role, env),
+            env=environment_of(role, env, figures=figures),
             cwd=ROOT,
             tell=self._log,
             health=self.address(name),
-            before=lambda: _empty_folder(figures),
+            before=lambda: empty_folder(figures),
         )
         self._supervisor.add(name, program)
 
-    def _command(self, role: str, name: str) -> list[str]:
-        if role != "backend":
-            module = {"realtime": "realtime", "worker": "worker.jobs", "relay": "worker.relay"}[role]
-            return [sys.executable, "-m", module]
-        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"]
-        command += ["--host", self._host(name), "--port", str(self.ports[name])]
-        command += ["--workers", self.outer.get("BACKEND_WORKERS") or "2"]
-        command += ["--blocking-threads", self.outer.get("BACKEND_THREADS") or "4", "--backpressure", "64"]
-        command += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10s"]
-        return [*command, "backend.config.wsgi:application"]
+    def _command(self, role: str, env: Mapping[str, str]) -> list[str]:
+        return command_of(role, env)
 
     def _describe(self) -> None:
         """Leave for the other commands where the running processes are."""
@@ -320,17 +307,6 @@ def _development_secrets() -> dict[str, str]:
         "TOKEN_KEYS": json.dumps(keys),
         "REALTIME_CREDENTIAL": secrets.token_urlsafe(48),
     }
-
-
-def _empty_folder(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-
-
-def _port(variable: str, text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise UserError(f"The setting {variable} is wrong: {text!r} is no number from 0 to 65535.")
-    return int(text)
 
 
 def _bound(host: str, port: int, variable: str) -> socket.socket:

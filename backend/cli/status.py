@@ -5,7 +5,8 @@ import argparse
 import psycopg
 
 from backend.cli.errors import UserError
-from backend.cli.stack import PORTS, home_folder, outer_environment, running_stack
+from backend.cli.processes import PORTS
+from backend.cli.stack import home_folder, outer_environment, running_stack
 from backend.cli.supervisor import fetch
 
 EVENTS = """

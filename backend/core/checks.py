@@ -5,6 +5,9 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
+from backend.core import connections
+from backend.core.environment import environment
+
 MINIMUM_POSTGRESQL = 18_00_00
 """`RETURNING old.…` tells a transition what it changed."""
 
@@ -17,3 +20,13 @@ def check_postgresql(**_kwargs: Any) -> list[CheckMessage]:
     if version < MINIMUM_POSTGRESQL:
         return [Error(f"PostgreSQL 18 or newer is needed, this is {version // 10000}.", id="core.E001")]
     return []
+
+
+@register("database")
+def check_connections(**_kwargs: Any) -> list[CheckMessage]:
+    """PostgreSQL lets in as many connections as all processes together may open."""
+    with connection.cursor() as cursor:
+        cursor.execute(connections.ALLOWED)
+        (allowed,) = cursor.fetchone()
+    sentence = connections.shortage(environment(), allowed)
+    return [Error(sentence, id="core.E002")] if sentence else []

@@ -48,9 +48,14 @@ class Environment(BaseSettings):
 
     backend_host: str = "127.0.0.1"
     backend_port: int = Field(8000, ge=0, le=65535)
+    backend_workers: int = Field(2, ge=1, le=64)
+    backend_threads: int = Field(4, ge=1, le=64)
     worker_health_port: int = Field(8002, ge=0, le=65535)
     relay_health_port: int = Field(8003, ge=0, le=65535)
     worker_threads: int = Field(8, ge=1, le=64)
+    backend_replicas: int = Field(1, ge=1, le=1000)
+    worker_replicas: int = Field(1, ge=1, le=1000)
+    relay_replicas: int = Field(1, ge=1, le=1000)
 
     cors_allowed_origins: CommaList = ()
     trusted_proxies: CommaList = ()

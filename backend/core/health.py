@@ -9,7 +9,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 
-from backend.core import metrics
+from backend.core import connections, metrics
+from backend.core.environment import environment
 from backend.core.redis_link import RedisLink
 
 
@@ -20,7 +21,12 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 def readyz(_request: HttpRequest) -> HttpResponse:
     try:
         pending = pending_migrations()
-        report: dict[str, Any] = {"postgresql": "up", "pending_migrations": pending, "relay_lag_seconds": relay_lag()}
+        report: dict[str, Any] = {
+            "postgresql": "up",
+            "pending_migrations": pending,
+            "connections": open_connections(),
+            "relay_lag_seconds": relay_lag(),
+        }
     except (DatabaseError, PoolTimeout):
         return JsonResponse({"status": "unready", "postgresql": "away"}, status=503)
     ready = not pending
@@ -52,6 +58,14 @@ def pending_migrations() -> int:
     pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     _migrated = pending == 0
     return pending
+
+
+def open_connections() -> dict[str, int]:
+    """How many connections are open, how many all processes may open, and how many PostgreSQL lets in."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ({connections.OPEN}), ({connections.ALLOWED})")
+        opened, allowed = cursor.fetchone()
+    return {"open": opened, "budget": sum(connections.budget(environment()).values()), "allowed": allowed}
 
 
 def relay_lag() -> float:

@@ -2,12 +2,11 @@
 
 import sys
 
+from backend.core.connections import RELAY_POOL
 from worker.process import set_up
 
-CONNECTIONS = 8
-
 if __name__ == "__main__":
-    set_up(connections=CONNECTIONS)
+    set_up(connections=RELAY_POOL)
     from worker.relay.relay import serve  # knows Django's models, which are there from here on
 
     sys.exit(serve())

@@ -5,6 +5,7 @@ Run as a script it is a supervisor to be stopped or killed from outside: it prin
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from backend.cli.commands import end_on_signals
@@ -31,7 +32,7 @@ class DummyStack(Stack):
 
     program = PROGRAM
 
-    def _command(self, role: str, name: str) -> list[str]:
+    def _command(self, role: str, env: Mapping[str, str]) -> list[str]:
         variable = {"worker": "WORKER_HEALTH_PORT", "relay": "RELAY_HEALTH_PORT"}.get(role, f"{role.upper()}_PORT")
         return [sys.executable, "-S", "-c", self.program, variable]
 
