@@ -28,7 +28,7 @@ from tests.support.people import Member, make_member
 NOW = datetime(2030, 5, 15, 9, 30, tzinfo=UTC)
 PICKUP = Point(36.7538, 3.0588)
 ASSISTANTS = 50
-ROUNDS = 20
+ROUNDS = 10
 
 
 @pytest.fixture

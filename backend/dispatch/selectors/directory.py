@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.db.models import Q
 
 from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.core.geo import Point, haversine_m, project, projected_radius
-from backend.dispatch.matching import centres
+from backend.dispatch.matching import centres, fetch_nearest_first
 from backend.dispatch.models import Assistance
 from backend.dispatch.rules import rounded_km, snapped
 from backend.dispatch.states import TAKEN
@@ -83,7 +82,5 @@ def _rows(near: Point | None, radius_m: float, service_type: str | None, now: da
             for x, y in centres(project(near), reach)
         )
     fresh_after = now - timedelta(seconds=environment().position_fresh_seconds)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {"fresh_after": fresh_after, "service": service_type})
-        rows: Sequence[Row] = cursor.fetchall()
+    rows: Sequence[Row] = fetch_nearest_first(statement, {"fresh_after": fresh_after, "service": service_type})
     return rows
