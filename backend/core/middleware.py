@@ -55,6 +55,7 @@ class RequestContext:
                 response = problem_response(from_exception(error))
             response = _as_problem(response)
             _secure(request, response)
+            _measure(response)
             response["X-Request-ID"] = request_id
             _note(request, response, time.perf_counter() - started)
         return response
@@ -78,6 +79,12 @@ def _secure(request: HttpRequest, response: HttpResponseBase) -> None:
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY)
     if request.path.startswith("/api/") and not is_page:
         response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _measure(response: HttpResponseBase) -> None:
+    """Say how long the body is: the server would send it in chunks else."""
+    if isinstance(response, HttpResponse) and response.status_code != 204:
+        response.headers.setdefault("Content-Length", str(len(response.content)))
 
 
 def _note(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:

@@ -1,0 +1,64 @@
+"""The machine that is measured on: what it is, which processes spent how much of it, and on which core they run."""
+
+import os
+import platform
+import resource
+from collections.abc import Iterable
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+SERVER_CORE, LOAD_CORE = 0, 1
+
+
+def describe() -> str:
+    """One line: processor, cores, memory, system, Python."""
+    cpu = next((line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    kib = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{cpu or platform.machine()}, {cores} cores, {kib / 2**20:.0f} GiB, "
+        f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    )
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all of its descendants."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for path in children for child in path.read_text().split()]
+    return [pid, *(descendant for child in found for descendant in tree(child))]
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """What these processes and their descendants, alive now, have spent of a core so far, in user and kernel."""
+    ticks = 0
+    for pid in {member for pid in pids for member in tree(pid)}:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
+
+
+def memory_kb(pid: int) -> int:
+    """What a process keeps in memory."""
+    return int(next(line.split()[1] for line in _lines(f"/proc/{pid}/status") if line.startswith("VmRSS")))
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, its threads and its descendants on one core. Without a second core nothing is pinned."""
+    if len(os.sched_getaffinity(0) | {SERVER_CORE, LOAD_CORE}) > (os.cpu_count() or 1):
+        return
+    for member in tree(pid):
+        for thread in Path(f"/proc/{member}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+
+
+def raise_descriptors(wanted: int) -> int:
+    """Let this process and those it starts open so many files, or as many as it may; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)

@@ -1,0 +1,39 @@
+"""All benchmarks by name, and one run of them."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from backend.cli.unprivileged import temporary_home
+from tests.benchmarks import figures, machine, rest
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.stage import Bench
+
+BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
+    "rest": rest.run,
+}
+
+DESCRIPTORS = 65_536
+
+
+def run(names: Sequence[str], *, quick: bool, save: Path | None, compare: Path | None) -> int:
+    """Run these (all when none is named), print the table, and return how many goals were missed."""
+    before: list[Figure] = figures.load(compare) if compare else []
+    machine.raise_descriptors(DESCRIPTORS)
+    machine.pin(os.getpid(), machine.LOAD_CORE)
+    described = machine.describe()
+    found: list[Figure] = []
+    for name in names or BENCHMARKS:
+        print(f"{name} …", flush=True)
+        with temporary_home() as home:
+            bench = Bench(home, quick)
+            BENCHMARKS[name](bench)
+        found += bench.figures
+    print(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {described}{', quick' if quick else ''}\n")
+    print(figures.table(found, before))
+    if save:
+        figures.save(save, described, found)
+    missed = [one for one in found if not one.is_reached]
+    print(f"\n{sum(one.at_most is not None for one in found) - len(missed)} goals reached, {len(missed)} missed.")
+    return len(missed)

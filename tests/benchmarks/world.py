@@ -1,0 +1,77 @@
+"""Rows by the thousand, made by PostgreSQL itself: people with sessions, finished jobs, assistants on duty."""
+
+import psycopg
+
+Database = psycopg.Connection[tuple[object, ...]]
+
+ALGIERS = (36.7538, 3.0588)
+EARTH = 6378137
+"""Radius of the spherical Mercator projection, metres."""
+
+_PEOPLE = """
+WITH people AS (
+  INSERT INTO accounts_user (username, email, name, first_name, last_name, roles, password, phone_signs_in,
+    is_active, is_verified, bio, city, country, address, time_zone, language, hide_presence, version,
+    created_at, updated_at)
+  SELECT %(tag)s || n, %(tag)s || n || '@example.org', 'Person ' || n, 'Person', n::text, ARRAY[%(role)s], '!', true,
+    true, true, '', '', '', '', 'UTC', 'en', false, 1, now(), now()
+  FROM generate_series(1, %(count)s) n RETURNING id
+)
+INSERT INTO accounts_session (user_id, created_at, last_seen_at, expires_at, end_reason, agent)
+SELECT id, now(), now(), now() + interval '30 days', '', 'bench' FROM people ORDER BY id
+RETURNING user_id, id
+"""
+
+_JOBS = """
+INSERT INTO dispatch_assistance (status, version, created_at, updated_at, pickup_lat, pickup_lng, dropoff_lat,
+  dropoff_lng, vehicle_class, distance_m, total_price, minimum_price, currency, client_id, assistant_id,
+  requested_service, service_type, vehicle_type, note, round, expires_at, requested_at, accepted_at, ongoing_at,
+  finished_at, rating)
+SELECT CASE n / %(count)s %% 2 WHEN 0 THEN 'completed' ELSE 'canceled' END, 4, at, at, 36.75, 3.05, 36.7, 3.2, 'light', 12610,
+  185000, 150000, 'DZD', %(clients)s[1 + n %% %(count)s], %(assistants)s[1 + n %% %(count)s], 'towing', 'towing',
+  'Renault Symbol', 'Left lane, hazard lights on.', 1, at, at, at, at, at, 5
+FROM generate_series(1, %(jobs)s) n, LATERAL (SELECT now() - n * interval '1 minute' AS at) moment
+RETURNING id, client_id
+"""
+
+_TARIFF = """
+INSERT INTO dispatch_tariff (service_type, vehicle_class, base, per_km, minimum, currency, road_factor, valid_from,
+  created_at)
+SELECT s, v, 150000, 5000, 150000, 'DZD', 1.30, now() - interval '1 day', now()
+FROM unnest(ARRAY['towing', 'repair']) s, unnest(ARRAY['light', 'heavy']) v ON CONFLICT DO NOTHING
+"""
+
+_ON_DUTY = f"""
+INSERT INTO dispatch_assistant (user_id, on_duty, service_type, vehicle_class, licence_category, licence_expires_on,
+  lat, lng, position, located_at, fresh_at)
+SELECT id, true, 'towing', 'heavy', 'c', DATE '2040-01-01', lat, lng,
+  point({EARTH} * radians(lng), {EARTH} * ln(tan(pi() / 4 + radians(lat) / 2))), now(), now() + interval '1 day'
+FROM unnest(%(ids)s::bigint[]) id,
+  LATERAL (SELECT %(lat)s + (random() - 0.5) * %(height)s + 0 * id AS lat,
+                  %(lng)s + (random() - 0.5) * %(width)s AS lng) place
+"""  # noqa: S608 - only our own numbers
+
+
+def people(database: Database, tag: str, role: str, count: int) -> list[tuple[int, int]]:
+    """So many people who hold this role and are signed in: ids of the person and the session."""
+    rows = database.execute(_PEOPLE, {"tag": tag, "role": role, "count": count}).fetchall()
+    return [(int(str(user)), int(str(session))) for user, session in rows]
+
+
+def finished_jobs(database: Database, clients: list[int], assistants: list[int], jobs: int) -> list[tuple[int, int]]:
+    """Jobs that are over, half of them completed, spread over these people: ids of the job and its client."""
+    rows = database.execute(
+        _JOBS, {"clients": clients, "assistants": assistants, "count": len(clients), "jobs": jobs}
+    ).fetchall()
+    database.execute("VACUUM ANALYZE dispatch_assistance")
+    return [(int(str(job)), int(str(client))) for job, client in rows]
+
+
+def tariffs(database: Database) -> None:
+    database.execute(_TARIFF)
+
+
+def put_on_duty(database: Database, ids: list[int], *, height: float = 0.2, width: float = 0.25) -> None:
+    """These people on duty, spread over so many degrees around Algiers; the default is a city of some 500 km²."""
+    lat, lng = ALGIERS
+    database.execute(_ON_DUTY, {"ids": ids, "lat": lat, "lng": lng, "height": height, "width": width})
