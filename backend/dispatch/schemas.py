@@ -289,14 +289,10 @@ class TariffOut(Out):
 class AssistantFiltersIn(PageIn):
     """Which assistants on duty."""
 
-    near: (
-        Annotated[
-            str,
-            Field(max_length=50, description="Measured from here: lat,lng.", examples=["36.7538,3.0588"]),
-            AfterValidator(_coordinates),
-        ]
-        | None
-    ) = None
+    near: Annotated[
+        Annotated[str, AfterValidator(_coordinates)] | None,
+        Field(max_length=50, description="Measured from here: lat,lng.", examples=["36.7538,3.0588"]),
+    ] = None
     radius_km: Annotated[float, Field(ge=0.5, le=100)] = 10
     service_type: ServiceType | None = None
 

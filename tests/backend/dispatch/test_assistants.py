@@ -155,7 +155,16 @@ class TestListAssistants:
         assert api.as_(stage.client()).get("/assistants/").body["count"] == 0
 
     @pytest.mark.parametrize(
-        "query", [{"near": "91,0"}, {"near": "1"}, {"near": "nan,1"}, {"radius_km": 0}, {"radius_km": 101}, {"x": 1}]
+        "query",
+        [
+            {"near": ""},
+            {"near": "91,0"},
+            {"near": "1"},
+            {"near": "nan,1"},
+            {"radius_km": 0},
+            {"radius_km": 101},
+            {"x": 1},
+        ],
     )
     def test_refuses_what_is_no_place(self, stage: Stage, api: Api, query: dict[str, Any]) -> None:
         assert api.as_(stage.client()).get("/assistants/", **query).status == 422
