@@ -6,7 +6,7 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        from backend.accounts import rooms, sessions  # noqa: PLC0415 - models exist only from here on
+        from backend.accounts import invariants, rooms, sessions  # noqa: F401, PLC0415 - models exist only from here on
 
         sessions.answer_for_sessions()
         rooms.guard_rooms()

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class CatalogConfig(AppConfig):
     name = "backend.catalog"
     label = "catalog"
+
+    def ready(self) -> None:
+        from backend.catalog import invariants  # noqa: F401, PLC0415 - registers itself

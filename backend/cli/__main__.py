@@ -10,6 +10,7 @@ from typing import NoReturn
 from backend.cli import commands, operating
 from backend.cli.bench import add_options as add_bench_options
 from backend.cli.bench import bench
+from backend.cli.check import PATIENCE_SECONDS, check
 from backend.cli.errors import UserError
 from backend.cli.gate import gate
 from backend.cli.processes import ROLES
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "createadmin": commands.create_admin,
         "tokenkey": operating.token_key,
         "newepoch": operating.new_epoch,
+        "check": check,
         "shell": commands.shell,
         "test": gate,
         "bench": bench,
@@ -61,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--postman", action="store_true", help="as a Postman collection")
         elif name == "bench":
             add_bench_options(command)
+        elif name == "check":
+            what = "seconds that an event or a job may be under way (default: %(default)g)"
+            command.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="S", help=what)
         elif name == "createadmin":
             command.add_argument("--email", help="the address to sign in with")
             command.add_argument("--name", help="the person's name")

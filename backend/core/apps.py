@@ -6,6 +6,6 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from backend.core import checks, logs, purging  # noqa: F401, PLC0415 - register themselves once apps are loaded
+        from backend.core import checks, invariants, logs, purging  # noqa: F401, PLC0415 - register themselves here
 
         logs.configure()

@@ -1,4 +1,4 @@
-"""What must always hold of roadside jobs, offers and waves. Where it concerns what lower modules keep, it is read here."""
+"""What must always hold of roadside jobs, offers and waves, down to what the modules below keep of them."""
 
 from backend.core.proof import must_hold
 

@@ -1,0 +1,178 @@
+"""Every invariant holds of what the services write, and notices what breaks it: one planted violation each.
+
+The violations are planted as the owner of the tables, with constraints out of the way where they would refuse them.
+Everything happens in one transaction that is rolled back.
+"""
+
+import inspect
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from django.db import connection, connections, transaction
+from pytest_django import DjangoDbBlocker
+
+from backend.accounts.services import signing_in
+from backend.accounts.services.signing_in import Device
+from backend.core.environment import environment
+from backend.core.proof import invariants, prove
+from backend.dispatch.public import ensure_demo_tariffs
+from backend.dispatch.services import progress
+from backend.dispatch.states import Status
+from backend.messaging import services as messaging
+from tests.backend.dispatch.conftest import Job, Stage
+from tests.conftest import Moment
+
+NUMBER_EVERYTHING = """
+    WITH placed AS (
+        SELECT id, room, row_number() OVER (PARTITION BY room ORDER BY id) AS place FROM core_event
+    ), heads AS (
+        INSERT INTO core_room_head (room, head) SELECT room, max(place) FROM placed GROUP BY room
+    )
+    UPDATE core_event AS event SET number = placed.place FROM placed WHERE placed.id = event.id
+"""
+
+
+@pytest.fixture
+def as_owner(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """This process's connection is the owner's, in a transaction that leaves nothing."""
+    ordinary = connections["default"]
+    owner = connections.create_connection("default")
+    url = urlsplit(environment().owner_url)
+    options = {name: value for name, value in ordinary.settings_dict["OPTIONS"].items() if name != "pool"}
+    owner.settings_dict = {
+        **ordinary.settings_dict,
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "OPTIONS": options,
+    }
+    connections["default"] = owner
+    try:
+        with django_db_blocker.unblock(), transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+    finally:
+        with django_db_blocker.unblock():
+            owner.close()
+        connections["default"] = ordinary
+
+
+@pytest.fixture
+def town(as_owner: None, at: Moment) -> Stage:
+    """Something of everything: jobs in every state, one of them given back, one that was said, a rating, sessions."""
+    ensure_demo_tariffs(now=at.now)
+    stage = Stage(at)
+    for status in (Status.CANCELED, Status.ACCEPTED, Status.ONGOING):
+        stage.job(status)
+    given_back = stage.job(Status.ACCEPTED)
+    stage.move(given_back.assistant, given_back.assistance, Status.CANCELED)
+    done = stage.job(Status.COMPLETED)
+    progress.rate_assistance(
+        actor=done.client.actor, assistance_id=done.assistance.pk, rating=4, comment="", now=stage.now
+    )
+    _say(stage, done)
+    stage.request()
+    user = stage.client().user
+    tokens = signing_in.open_session(user=user, device=Device("127.0.0.1", "tests"), now=stage.now)
+    _rotate(tokens.refresh, stage)
+    execute(NUMBER_EVERYTHING)
+    execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # no table is altered while checks wait
+    return stage
+
+
+def _say(stage: Stage, job: Job) -> None:
+    conversation_id = job.assistance.conversation_id
+    assert conversation_id is not None
+    messaging.send_message(actor=job.client.actor, conversation_id=conversation_id, content="Hello", now=stage.now)
+    messaging.remove_member(conversation_id=conversation_id, user_id=job.client.id, now=stage.now)
+
+
+def _rotate(token: str, stage: Stage) -> None:
+    claims = signing_in._read(token, now=stage.now)
+    rotate = inspect.unwrap(signing_in._rotate)  # its transaction must be the outermost, and here it is not
+    assert rotate(claims, Device("127.0.0.1", "tests"), now=stage.now) is not None
+
+
+def execute(statements: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statements)
+
+
+def broken(stage: Stage) -> set[str]:
+    findings = prove(now=stage.now, patience_s=30)
+    return {finding.invariant.name for finding in findings if not finding.holds}
+
+
+FREE_OF = "ALTER TABLE {} DROP CONSTRAINT {};"
+ONE_JOB = "FROM (SELECT min(id) AS id FROM dispatch_assistance WHERE status = '{}') AS one WHERE job.id = one.id"
+
+PLANTED: dict[str, str] = {
+    "core.numbers_are_dense": "DELETE FROM core_event WHERE number = 2 AND room LIKE 'assistance:%'",
+    "core.heads_are_the_last_numbers": "UPDATE core_room_head SET head = head + 1 WHERE room LIKE 'user:%'",
+    "core.events_get_their_numbers": """
+        INSERT INTO core_event (room, partition, type, data, request_id, created_at, written_at)
+        VALUES ('user:1', crc32('user:1') % 16, 'access.changed', '{}', '', now(), now() - interval '31 s')""",
+    "core.events_are_in_their_partition": "UPDATE core_event SET partition = (partition + 1) % 16",
+    "core.jobs_are_under_way": """
+        INSERT INTO core_job (name, queue, arguments, request_id, status, run_at, sent_at, fence, attempts, last_error)
+        VALUES ('core.purge', 'bulk', '{}', '', 'pending', '2030-05-15 09:29:00+00', now(), 1, 1, '')""",
+    "core.no_job_was_given_up": """
+        INSERT INTO core_job
+            (name, queue, arguments, request_id, status, run_at, finished_at, fence, attempts, last_error)
+        VALUES ('core.purge', 'bulk', '{}', '', 'dead', now(), now(), 8, 8, 'it never worked')""",
+    "core.finished_jobs_are_nobodys": "UPDATE core_job SET status = 'done' WHERE name = 'dispatch.expire_request'",
+    "core.histories_are_dense": "DELETE FROM core_state_change WHERE version = 2",
+    "core.there_is_one_epoch": "INSERT INTO core_epoch (name) VALUES ('second')",
+    "accounts.the_inactive_have_no_session": "UPDATE accounts_user SET is_active = false WHERE roles = '{client}'",
+    "accounts.chains_have_one_end": FREE_OF.format("accounts_refresh_token", "accounts_refresh_token_parent_id_key")
+    + """
+        INSERT INTO accounts_refresh_token (jti, session_id, parent_id, device, issued_at, expires_at)
+        SELECT gen_random_uuid(), session_id, parent_id, device, issued_at, expires_at FROM accounts_refresh_token
+        WHERE parent_id IS NOT NULL""",
+    "accounts.assistants_showed_their_licence": "UPDATE accounts_user SET roles = '{client,assistant}'",
+    "catalog.standings_are_sums": "UPDATE catalog_provider_standing SET finished_jobs = finished_jobs + 1",
+    "messaging.those_it_was_opened_with_are_members": "DELETE FROM messaging_member WHERE left_at IS NULL",
+    "messaging.members_were_announced": "UPDATE messaging_member SET added_event_id = added_event_id + 1",
+    "messaging.departures_were_announced": "DELETE FROM core_event WHERE type = 'member.removed'",
+    "messaging.messages_are_events": "DELETE FROM core_event WHERE type = 'message.created'",
+    "dispatch.one_winner_per_round": """
+        UPDATE dispatch_offer SET status = 'accepted' WHERE status = 'open'""",
+    "dispatch.one_open_job_per_assistant": "DROP INDEX assistance_one_open_per_assistant;"
+    "UPDATE dispatch_assistance SET assistant_id = (SELECT min(assistant_id) FROM dispatch_assistance)"
+    " WHERE status IN ('accepted', 'ongoing')",
+    "dispatch.one_open_request_per_client": "DROP INDEX assistance_one_open_per_client;"
+    "UPDATE dispatch_assistance SET client_id = (SELECT min(client_id) FROM dispatch_assistance)",
+    "dispatch.offers_are_open_while_searching": "UPDATE dispatch_offer SET status = 'open' WHERE status = 'accepted'",
+    "dispatch.no_request_is_stuck": "DELETE FROM core_job WHERE name = 'dispatch.offer_next_wave'",
+    "dispatch.waves_follow_each_other": "UPDATE dispatch_wave SET number = 3",
+    "dispatch.a_state_is_its_history": "UPDATE dispatch_assistance SET version = version + 1",
+    "dispatch.changes_are_events": "DELETE FROM core_event WHERE type = 'assistance.status' AND number = 2",
+    "dispatch.offers_are_events": "DELETE FROM core_event WHERE type = 'assistance.withdrawn'",
+    "dispatch.one_conversation_per_acceptance": "UPDATE messaging_conversation SET closed_at = NULL",
+    "dispatch.assistants_were_announced": "UPDATE dispatch_assistance SET assistant_added_event_id = 1",
+    "dispatch.finished_work_is_counted_once": "DELETE FROM catalog_finished_work",
+    "dispatch.only_assistants_are_on_duty": "UPDATE accounts_user SET roles = '{client}'",
+}
+
+
+class TestInvariants:
+    def test_hold_of_what_the_services_write(self, town: Stage) -> None:
+        assert broken(town) == set()
+
+    def test_each_has_its_violation(self, town: Stage) -> None:
+        assert {invariant.name for invariant in invariants()} == set(PLANTED)
+
+    @pytest.mark.parametrize("name", PLANTED)
+    def test_notices(self, town: Stage, name: str) -> None:
+        execute(PLANTED[name])
+        assert name in broken(town)
+
+    def test_a_stuck_request_is_one_without_its_end(self, town: Stage) -> None:
+        execute("DELETE FROM core_job WHERE name = 'dispatch.expire_request'")
+        assert broken(town) == {"dispatch.no_request_is_stuck"}
+
+    def test_a_lost_event_of_a_room_is_no_hole_once_it_may_be_purged(self, town: Stage) -> None:
+        execute("DELETE FROM core_event WHERE number = 2")
+        town.at.now += timedelta(days=8)
+        assert "core.numbers_are_dense" not in broken(town)
