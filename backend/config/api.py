@@ -43,7 +43,7 @@ class CalloutAPI(NinjaAPI):
     """Ninja's API, with the problems of each operation in its document."""
 
     def get_openapi_schema(self, **kwargs: Any) -> Any:
-        return openapi.complete(super().get_openapi_schema(**kwargs))
+        return openapi.complete(self, super().get_openapi_schema(**kwargs))
 
 
 api = CalloutAPI(

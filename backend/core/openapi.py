@@ -8,6 +8,7 @@ from ninja.operation import Operation
 
 from backend.core import errors
 from backend.core.errors import Problem
+from backend.core.idempotency import HEADER
 from backend.core.problems import CONTENT_TYPE
 from shared_contracts.errors import ErrorCode
 
@@ -38,6 +39,21 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     },
 }
 
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Your own name for this request: sent again with the same key and body, it has one effect, and the "
+    "first answer comes again with `Idempotent-Replayed: true`.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!-~]+$",
+        "examples": ["0b9a2f6c-5a0e-4c55-9e59-2f8a3f0a7e11"],
+    },
+}
+
 
 def problems(*kinds: type[Problem]) -> dict[str, Any]:
     """For `openapi_extra=`: the problems of the domain that an operation may answer, beside the usual ones."""
@@ -55,19 +71,24 @@ def operations(api: NinjaAPI) -> Iterator[tuple[str, Operation]]:
                 )
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to each operation the problems it may answer, and to the document the schema of a problem."""
+def complete(api: NinjaAPI, document: dict[str, Any]) -> dict[str, Any]:
+    """Add to each operation what Ninja does not know: its problems, its idempotency; and the schema of a problem."""
     document["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
+    idempotent = {operation.operation_id for _, operation in operations(api) if hasattr(operation.run, "is_idempotent")}
     for path, methods in document["paths"].items():
-        for method, operation in methods.items():
+        for operation in methods.values():
             if isinstance(operation, dict):
-                _complete_operation(path, method, operation)
+                for parameter in operation["parameters"]:
+                    parameter.pop("examples", None)  # a list belongs into the schema, where it stands as well
+                if operation["operationId"] in idempotent:
+                    operation["parameters"].append(IDEMPOTENCY_KEY)
+                _complete_operation(path, operation)
     return document
 
 
-def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     texts: dict[int, list[str]] = {}
-    for kind in _usual(path, method, operation):
+    for kind in _usual(path, operation):
         texts.setdefault(kind.status, []).append(f"`{kind.code}`: {kind.title}")
     for own in operation.pop("x-problems", []):
         status, text = own.split(" ", 1)
@@ -86,7 +107,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         operation["description"] = rest or summary
 
 
-def _usual(path: str, method: str, operation: dict[str, Any]) -> Iterable[type[Problem]]:
+def _usual(path: str, operation: dict[str, Any]) -> Iterable[type[Problem]]:
     yield errors.Malformed
     if "security" in operation:
         yield errors.NotAuthenticated
@@ -100,7 +121,7 @@ def _usual(path: str, method: str, operation: dict[str, Any]) -> Iterable[type[P
     yield errors.ValidationFailed
     yield errors.RateLimited
     yield errors.Unavailable
-    if method == "post" and "security" in operation:
+    if IDEMPOTENCY_KEY in operation["parameters"]:
         yield errors.RequestInFlight
         yield errors.IdempotencyKeyReused
 
