@@ -1,5 +1,6 @@
 """Checks at start: what would otherwise be found out at three in the morning."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
@@ -13,8 +14,10 @@ MINIMUM_POSTGRESQL = 18_00_00
 
 
 @register("database")
-def check_postgresql(**_kwargs: Any) -> list[CheckMessage]:
+def check_postgresql(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
     """PostgreSQL is new enough. Runs with `check --database default` and before migrations."""
+    if not databases:
+        return []
     with connection.cursor():
         version = connection.pg_version  # type: ignore[attr-defined]
     if version < MINIMUM_POSTGRESQL:
@@ -23,8 +26,10 @@ def check_postgresql(**_kwargs: Any) -> list[CheckMessage]:
 
 
 @register("database")
-def check_connections(**_kwargs: Any) -> list[CheckMessage]:
+def check_connections(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
     """PostgreSQL lets in as many connections as all processes together may open."""
+    if not databases:
+        return []
     with connection.cursor() as cursor:
         cursor.execute(connections.ALLOWED)
         (allowed,) = cursor.fetchone()
