@@ -19,7 +19,7 @@ dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = 1
 def make_broker() -> RedisBroker:
     # A dead worker's messages come back after 15 s; the defaults were seen to take more than four minutes.
     return RedisBroker(  # type: ignore[no-untyped-call]
-        client=redis_client(timeout_seconds=5),
+        client=redis_client(timeout_seconds=2),
         namespace=NAMESPACE,
         middleware=[],
         heartbeat_timeout=15_000,

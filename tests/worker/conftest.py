@@ -130,7 +130,7 @@ class Listener:
     """Hears some channels from the moment it is made."""
 
     def __init__(self, client: redis.Redis, *channels: str) -> None:
-        self._subscription = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self._subscription = client.pubsub(ignore_subscribe_messages=True)
         self._subscription.subscribe(*channels)
         for _ in channels:
             assert self._subscription.get_message(timeout=2) is None

@@ -14,9 +14,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 
-from shared_contracts.redis_keys import room_channel
-from tests.worker.conftest import Listener, execute, relay_sessions, until, write
+from backend.core.clock import now
+from backend.core.models import JobRow
+from shared_contracts.events import PositionReport
+from shared_contracts.jobs import Queue
+from shared_contracts.redis_keys import POSITIONS_PENDING, room_channel
+from tests.worker.conftest import Listener, execute, relay_sessions, until, write, write_job
+from worker.broker import make_broker, send
 from worker.jobs import threads_of
 from worker.process import Process
 
@@ -91,6 +97,16 @@ class TestRelayProcess:
         assert '"level": "error"' not in said
         assert relay_sessions() == []
 
+    def test_hands_out_the_timetable_s_jobs_and_writes_positions(
+        self, start: Callable[..., Started], client: redis.Redis
+    ) -> None:
+        client.hset(POSITIONS_PENDING, "1", PositionReport(lat=36.7, lng=3.06, at=now()).model_dump_json())
+        relay = start("worker.relay")
+        until(relay.ready, seconds=20)
+        until(lambda: JobRow.objects.filter(name="core.purge").exclude(sent_at=None).exists())
+        until(lambda: not client.keys("callout:positions:*"))
+        assert "callout_positions_flushed_total 1.0" in relay.get("/metrics")[1]
+
     def test_comes_back_with_its_partitions_when_its_connection_is_cut(self, start: Callable[..., Started]) -> None:
         relay = start("worker.relay")
         until(lambda: len(relay.ready().get("partitions", [])) == 16, seconds=20)
@@ -105,6 +121,10 @@ class TestWorkerProcess:
     def test_works_and_stops(self, start: Callable[..., Started]) -> None:
         worker = start("worker.jobs", "--threads", "2")
         ready = until(worker.ready, seconds=20)
+        job_id = write_job("core.purge")
+        JobRow.objects.update(sent_at=now())
+        send(make_broker(), Queue.BULK, job_id)
+        until(lambda: JobRow.objects.get().status == "done")
         assert (ready["threads"], ready["running"]) == ({"critical": 2, "bulk": 1}, 0)
         code, _, said = worker.end()
         assert code == 0, said

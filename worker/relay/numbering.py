@@ -11,17 +11,24 @@ from worker import metrics
 from worker.relay.partitions import Connection, Partitions, session
 from worker.relay.publishing import Numbered, Publishing
 
-BATCH = 500
+BATCH = 50
+"""Events of each partition in one commit. Small enough to be published within Redis's time limit."""
+
 SWEEP_SECONDS = 0.2
 SETTLE_SECONDS = 0.2
 RECONNECT_SECONDS = 0.2
 
+# The oldest of each partition come in order from the index of what has no number. Asked for all partitions at once,
+# PostgreSQL sorts the whole backlog for every batch, or walks through all that was ever numbered.
 NUMBER = """
     WITH batch AS MATERIALIZED (
-        SELECT id, room FROM core_event
-        WHERE number IS NULL AND partition = ANY(%(partitions)s)
-        ORDER BY id LIMIT %(limit)s
-        FOR NO KEY UPDATE
+        SELECT oldest.id, oldest.room FROM unnest(%(partitions)s::smallint[]) AS held (partition)
+        CROSS JOIN LATERAL (
+            SELECT id, room FROM core_event
+            WHERE number IS NULL AND partition = held.partition
+            ORDER BY id LIMIT %(limit)s
+            FOR NO KEY UPDATE
+        ) AS oldest
     ), placed AS (
         SELECT id, room, row_number() OVER (PARTITION BY room ORDER BY id) AS place FROM batch
     ), heads AS (
@@ -83,7 +90,7 @@ class Numbering:
 
 
 def number_batch(connection: Connection, partitions: list[int], limit: int = BATCH) -> list[Numbered]:
-    """Number the oldest events of these partitions, committed on return. In order of their ids."""
+    """Number the oldest events of each of these partitions, committed on return. In order of their ids."""
     with connection.cursor(row_factory=class_row(Numbered)) as cursor:
         cursor.execute(NUMBER, {"partitions": partitions, "limit": limit}, prepare=True)
         return sorted(cursor.fetchall(), key=lambda event: event.id)

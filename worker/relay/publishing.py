@@ -86,6 +86,7 @@ class Publishing:
         self._batches: Queue[tuple[str, Sequence[Numbered]]] = Queue(MAX_BATCHES)
         self._behind: set[int] = set()
         self._lock = threading.Lock()
+        self._away = False
         self._resting_until = float("-inf")
 
     def offer(self, epoch: str, events: Sequence[Numbered]) -> None:
@@ -112,9 +113,12 @@ class Publishing:
             try:
                 self._tell_behind()
                 self._publish(epoch, events)
+                self._away = False
             except redis.RedisError as error:
-                log.warning("relay.not_published", error=type(error).__name__, events=len(events))
+                if not self._away:
+                    log.warning("relay.not_published", error=type(error).__name__)
                 self._fail(events)
+                self._away = True
                 self._resting_until = time.monotonic() + REST_SECONDS
 
     def _publish(self, epoch: str, events: Sequence[Numbered]) -> None:
