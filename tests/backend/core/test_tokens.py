@@ -79,6 +79,7 @@ class TestKeys:
                 "of another kind",
             ),
         ],
+        ids=["cut short", "bent", "locked", "RSA"],
     )
     def test_another_form_is_refused_without_being_repeated(self, text: str, reason: str) -> None:
         with pytest.raises(ValueError, match=reason) as refused:
