@@ -95,7 +95,8 @@ RegistrationNumber = Annotated[
     Line,
     BeforeValidator(
         lambda given: str(given) if type(given) is int and abs(given) < 10**20 else given,
-        json_schema_input_type=Annotated[str, Field(min_length=1, max_length=20)] | int,
+        json_schema_input_type=Annotated[str, Field(min_length=1, max_length=20)]
+        | Annotated[int, Field(gt=-(10**20), lt=10**20)],
     ),
     Field(min_length=1, max_length=20, description="A whole number is kept as its text.", examples=["00123-116-16"]),
 ]
@@ -138,7 +139,9 @@ class RegisterIn(AssistantFieldsIn):
     """A new account: a name, an e-mail address or a phone number or both, and a password."""
 
     roles: Annotated[
-        list[SelfServiceRole], Field(min_length=1, examples=[["client"]]), AfterValidator(_without_doubles)
+        list[SelfServiceRole],
+        Field(min_length=1, max_length=len(SelfServiceRole), examples=[["client"]]),
+        AfterValidator(_without_doubles),
     ]
     name: Name | None = None
     first_name: FirstName | None = None
@@ -175,7 +178,7 @@ class LoginIn(In):
 class RefreshIn(In):
     """A refresh token that was not used yet."""
 
-    refresh: Annotated[Text, Field(min_length=1, max_length=MAX_TOKEN_LENGTH)]
+    refresh: Annotated[Text, Field(min_length=1, max_length=MAX_TOKEN_LENGTH, examples=["eyJhbGciOiJIUzI1NiIs…"])]
 
 
 class LogoutIn(In):
@@ -201,7 +204,7 @@ class ProfileIn(In):
         PhoneNumber | None, Field(description="A new one must be verified again; null removes it.")
     ] = LEFT_OUT
     username: Username = LEFT_OUT
-    bio: Annotated[Line, Field(max_length=1000)] = LEFT_OUT
+    bio: Annotated[Line, Field(max_length=1000, examples=["Twelve years on the road."])] = LEFT_OUT
     city: City = LEFT_OUT
     country: Country = LEFT_OUT
     address: Address = LEFT_OUT

@@ -51,7 +51,12 @@ def _written_out(value: object) -> object:
 
 _DATE_FIRST = re.compile("[0-9]{4}-")
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_within_calendar)]
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written_out),
+    AfterValidator(_within_calendar),
+    Field(examples=["2030-05-15T09:30:00+01:00"]),
+]
 """A point in time, RFC 3339 with an offset, kept in UTC."""
 
 

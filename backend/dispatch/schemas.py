@@ -96,14 +96,22 @@ class OwnOfferOut(Out):
     answered_at: datetime | None
 
 
+class PartyOut(Person):
+    """A side of a job."""
+
+    phone_number: str | None = Field(
+        description="For the other side, from acceptance on, and for managers; else null.", examples=["+213550123456"]
+    )
+
+
 class AssistanceOut(Out):
     """A roadside job."""
 
     id: int
     status: Status
     version: int
-    client: Person
-    assistant: Person | None
+    client: PartyOut
+    assistant: PartyOut | None
     service_type: ServiceType | None = Field(description="Null while any service will do and nobody has accepted.")
     vehicle_class: VehicleClass
     vehicle_type: str
@@ -254,7 +262,12 @@ RoadFactor = Annotated[
     Field(ge=1, le=5, max_digits=4, decimal_places=2, examples=["1.30"]),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
-        {"type": "string", "pattern": r"^[1-5](\.[0-9]{1,2})?$", "examples": ["1.30"]}, mode="serialization"
+        {
+            "type": "string",
+            "pattern": r"^([1-4](\.[0-9]{1,2})?|5(\.0{1,2})?)$",
+            "examples": ["1.30"],
+            "title": "Road factor",
+        }
     ),
 ]
 
