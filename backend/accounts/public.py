@@ -13,8 +13,10 @@ from backend.accounts import rules
 from backend.accounts.schemas import AssistantFieldsIn, PlaceIn
 from backend.accounts.selectors import (
     AssistantView,
+    ContactView,
     PersonView,
     assistant_of,
+    contacts,
     has_people,
     hold_active,
     is_email_known,
@@ -39,10 +41,12 @@ __all__ = [
     "AssistantFieldsIn",
     "AssistantListener",
     "AssistantView",
+    "ContactView",
     "DrivingLicense",
     "PersonView",
     "PlaceIn",
     "assistant_of",
+    "contacts",
     "create_admin",
     "create_manager",
     "has_people",

@@ -22,6 +22,15 @@ class PersonView:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactView:
+    """A person as those may see them whom a job brings together. The phone number is E.164 in shape."""
+
+    id: int
+    name: str
+    phone_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AssistantView:
     """The vehicle and licence of an active person who is an assistant."""
 
@@ -47,6 +56,12 @@ def people(user_ids: Iterable[int]) -> dict[int, PersonView]:
     """The people of these ids, as others may see them; unknown ids are left out. One query."""
     rows = User.objects.filter(pk__in=set(user_ids)).values_list("pk", "name")
     return {pk: PersonView(id=pk, name=name) for pk, name in rows}
+
+
+def contacts(user_ids: Iterable[int]) -> dict[int, ContactView]:
+    """The people of these ids with their phone numbers, for whom a job brings together. One query."""
+    rows = User.objects.filter(pk__in=set(user_ids)).values_list("pk", "name", "phone_number")
+    return {pk: ContactView(id=pk, name=name, phone_number=number) for pk, name, number in rows}
 
 
 def assistants(user_ids: Iterable[int]) -> dict[int, AssistantView]:

@@ -3,35 +3,20 @@
 Nothing here is a fact, and nobody waits long: 200 ms at most, and none for a second after Redis failed.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-
-import redis
-import structlog
 
 from backend.core import epoch
-from backend.core.environment import environment
+from backend.core.redis_link import RedisLink
 from backend.core.request_context import request_id
 from shared_contracts.events import Envelope, Location, PositionReport
 from shared_contracts.redis_keys import POSITIONS_PENDING, last_location, room_channel
 from shared_contracts.rooms import CONSOLE, assistance_room
 
-TIMEOUT_SECONDS = 0.2
-REST_SECONDS = 1.0
 KEEP_SECONDS = 120
 """So long a last location is shown to those who join a job's room."""
 
-log = structlog.get_logger("callout.live")
-_resting_until = 0.0
-
-
-@cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        environment().redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
-    )
+_link = RedisLink("positions", timeout_s=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +29,8 @@ class Audience:
 
 def pass_on(*, user_id: int, location: Location, audience: Audience, pending: bool) -> bool:
     """Publish a position, and hand it to the relay when `pending`; False when Redis is away. In no transaction."""
-    global _resting_until  # noqa: PLW0603 - the circuit breaker of this process
-    if time.monotonic() < _resting_until:
-        return False
     epoch_name = epoch.current()
-    pipe = _client().pipeline(transaction=False)
+    pipe = _link.client.pipeline(transaction=False)
     if pending:
         report = PositionReport.model_validate(location.model_dump())
         pipe.hset(POSITIONS_PENDING, str(user_id), report.model_dump_json(exclude_none=True))
@@ -66,10 +48,4 @@ def pass_on(*, user_id: int, location: Location, audience: Audience, pending: bo
             data=location.model_copy(update={"assistance_id": job_id}).model_dump(mode="json"),
         )
         pipe.publish(room_channel(room), envelope.model_dump_json())
-    try:
-        pipe.execute()
-    except redis.RedisError as error:
-        _resting_until = time.monotonic() + REST_SECONDS
-        log.warning("positions.without_redis", error=type(error).__name__)
-        return False
-    return True
+    return _link.ask(lambda _: pipe.execute()) is not None

@@ -175,11 +175,11 @@ class Assistance(LifeCycleModel, Priced):
     class Meta:
         db_table = "dispatch_assistance"
         constraints = [
-            UniqueConstraint(fields=["assistant"], condition=Q(status__in=states.TAKEN), name=ONE_OPEN_JOB),
-            UniqueConstraint(fields=["client"], condition=Q(status__in=states.OPEN), name=ONE_OPEN_REQUEST),
+            UniqueConstraint(fields=["assistant"], condition=Q(status__in=sorted(states.TAKEN)), name=ONE_OPEN_JOB),
+            UniqueConstraint(fields=["client"], condition=Q(status__in=sorted(states.OPEN)), name=ONE_OPEN_REQUEST),
             CheckConstraint(condition=Q(status__in=list(Status)), name="assistance_status_known"),
             CheckConstraint(
-                condition=~Q(status__in=[*states.TAKEN, Status.COMPLETED]) | Q(assistant__isnull=False),
+                condition=~Q(status__in=sorted(states.TAKEN | {Status.COMPLETED})) | Q(assistant__isnull=False),
                 name="assistance_taken_by_someone",
             ),
             CheckConstraint(

@@ -22,6 +22,7 @@ from backend.dispatch.schemas import (
     MyAssistantOut,
     OfferOut,
     OwnOfferOut,
+    PartyOut,
     QuoteOut,
     StateChangeOut,
     TariffOut,
@@ -33,6 +34,7 @@ from backend.dispatch.schemas import (
 from backend.dispatch.selectors.directory import Listed
 from backend.dispatch.selectors.jobs import Trace, list_offers_to, list_track
 from backend.dispatch.selectors.people import named
+from backend.dispatch.states import TAKEN, Status
 from shared_contracts.events import Money as MoneyOut
 from shared_contracts.events import Person, Place
 
@@ -44,16 +46,24 @@ def show_assistance(actor: Actor, assistance: Assistance) -> AssistanceOut:
 
 def show_assistances(actor: Actor, rows: Sequence[Assistance]) -> list[AssistanceOut]:
     """Two queries."""
-    people = named(*(user_id for row in rows for user_id in (row.client_id, row.assistant_id)))
+    contacts = accounts.contacts([id_ for row in rows for id_ in (row.client_id, row.assistant_id) if id_ is not None])
     offers = list_offers_to(actor, rows)
-    return [_assistance(row, people, offers.get(row.pk)) for row in rows]
+    return [_assistance(actor, row, contacts, offers.get(row.pk)) for row in rows]
 
 
-def _assistance(row: Assistance, people: Mapping[int, Person], offer: Offer | None) -> AssistanceOut:
+def _assistance(
+    actor: Actor, row: Assistance, contacts: Mapping[int, accounts.ContactView], offer: Offer | None
+) -> AssistanceOut:
+    may_call = actor.is_manager or _brought_together(actor, row)
+
+    def party(user_id: int) -> PartyOut:
+        contact = contacts[user_id]
+        return PartyOut(id=user_id, name=contact.name, phone_number=contact.phone_number if may_call else None)
+
     return AssistanceOut(
         id=row.pk,
-        client=people[row.client_id],
-        assistant=None if row.assistant_id is None else people[row.assistant_id],
+        client=party(row.client_id),
+        assistant=None if row.assistant_id is None else party(row.assistant_id),
         pickup=_place(row.pickup),
         dropoff=_place_or_none(row.dropoff),
         distance_km=_km(row.distance_m),
@@ -65,6 +75,11 @@ def _assistance(row: Assistance, people: Mapping[int, Person], offer: Offer | No
         **_columns(row, "conversation_id", "rating", "expires_at", "requested_at", "accepted_at", "ongoing_at"),
         **_columns(row, "finished_at", "created_at", "updated_at"),
     )
+
+
+def _brought_together(actor: Actor, row: Assistance) -> bool:
+    """Whether this person has, or had until its good end, the job with the other side."""
+    return row.status in TAKEN | {Status.COMPLETED} and actor.id in {row.client_id, row.assistant_id}
 
 
 def _own_offer(offer: Offer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from backend.core import live
 from backend.core.environment import environment
 from backend.core.geo import Point, haversine_m
 from backend.core.models import EventRow
+from backend.core.redis_link import RedisLink
 from backend.core.references import RoomSeeker, room_gates
 from backend.dispatch.models import DispatchAssistant, Offer, TrackPoint
 from backend.dispatch.public import record_positions
@@ -246,7 +247,7 @@ class TestReportLocation:
     def _redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.redis = redis.Redis.from_url(environment().redis_url, decode_responses=True)
         self.redis.flushdb()
-        monkeypatch.setattr(live, "_resting_until", 0.0)
+        monkeypatch.setattr(live, "_link", RedisLink("tests", timeout_s=0.2))
 
     def test_of_an_assistant_on_duty_waits_for_the_relay(self, stage: Stage, api: Api) -> None:
         member = stage.assistant()
@@ -260,8 +261,9 @@ class TestReportLocation:
     def test_goes_straight_to_the_table_while_redis_is_away(
         self, stage: Stage, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        dead = redis.Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.1, retry=None)
-        monkeypatch.setattr(live, "_client", lambda: dead)
+        dead = RedisLink("tests", timeout_s=0.2)
+        dead.client = redis.Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.1)
+        monkeypatch.setattr(live, "_link", dead)
         member = stage.assistant()
         stage.at.forward(seconds=1)
         assert api.as_(member).post("/me/location/", {"lat": 36.5, "lng": 3.1}).status == 204

@@ -29,7 +29,7 @@ class TestAcceptAssistance:
         answer = api.as_(winner).post(f"/assistance/{assistance.pk}/accept/")
         assert answer.status == 200
         assert (answer.body["status"], answer.body["version"]) == ("accepted", 2)
-        assert answer.body["assistant"] == {"id": winner.id, "name": "Amel Hamdi"}
+        assert answer.body["assistant"] == {"id": winner.id, "name": "Amel Hamdi", "phone_number": None}
         assert answer.body["accepted_at"] == "2030-05-15T09:30:05Z"
         assert statuses(assistance) == {winner.id: "accepted", loser.id: "withdrawn"}
         conversation = Conversation.objects.get(pk=answer.body["conversation_id"])

@@ -80,7 +80,7 @@ class TestRequestAssistance:
         ]
         job = answer.body["assistance"]
         assert (job["status"], job["version"], job["assistant"], job["conversation_id"]) == ("requested", 1, None, None)
-        assert job["client"] == {"id": client.id, "name": "Nadia Belkacem"}
+        assert job["client"] == {"id": client.id, "name": "Nadia Belkacem", "phone_number": None}
         assert (job["note"], job["vehicle_type"], job["vehicle_class"]) == ("Left lane", "Symbol", "light")
         assert job["expires_at"] == "2030-05-15T09:40:00Z"
         assert job["total_price"]["currency"] == "DZD"
@@ -219,6 +219,20 @@ class TestReadAssistance:
         }
         assert api.as_(job.client).get(job.path).body["offer"] is None
         assert api.as_(stage.manager()).get(job.path).status == 200
+
+    def test_each_sides_number_is_the_others_from_acceptance_on(self, stage: Stage, api: Api) -> None:
+        client, helper, manager = stage.client(phone_number="+213550000001"), stage.assistant(), stage.manager()
+        assistance = stage.request(client).assistance
+        path = f"/assistance/{assistance.pk}/"
+
+        def seen() -> list[str | None]:
+            return [api.as_(reader).get(path).body["client"]["phone_number"] for reader in (helper, client, manager)]
+
+        assert seen() == [None, None, "+213550000001"]
+        stage.accept(helper, assistance)
+        assert seen() == ["+213550000001"] * 3
+        stage.move(client, assistance, Status.CANCELED)
+        assert seen() == [None, None, "+213550000001"]
 
     def test_others_do_not(self, stage: Stage, api: Api) -> None:
         job = stage.job(Status.REQUESTED)
