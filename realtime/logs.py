@@ -10,7 +10,7 @@ LIBRARY_LOGGER = "realtime.library"
 
 
 def configure_logs(log_format: str, log_level: str) -> None:
-    """Send structlog and the standard library's loggers to standard output as `json` or `console` lines."""
+    """Send structlog and the standard library's loggers to standard error as `json` or `console` lines."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -27,12 +27,15 @@ def configure_logs(log_format: str, log_level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last: list[structlog.typing.Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if log_format == "json":
-        last += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    else:
-        last += [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
-    handler = logging.StreamHandler(sys.stdout)
+    # The plain traceback: the renderers' own ones show local variables, and with them tokens.
+    last: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     logging.basicConfig(handlers=[handler], level=log_level, force=True)
     for noisy in ("aiohttp.access", "asyncio", LIBRARY_LOGGER):

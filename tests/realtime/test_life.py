@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,12 @@ from tests.realtime.standin import CREDENTIAL, StandIn
 from tests.realtime.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def stop_for_good(process: asyncio.subprocess.Process) -> None:
+    """A process that outlives its test would keep the suite waiting."""
+    if process.returncode is None:
+        process.kill()
 
 
 @pytest.mark.asyncio
@@ -100,22 +108,23 @@ class TestDraining:
             "LOG_FORMAT": "json",
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "realtime", cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "realtime", cwd=ROOT, env=environment, stderr=asyncio.subprocess.PIPE
         )
-        assert process.stdout is not None
-        lines = []
-        while True:
-            lines.append(json.loads(await asyncio.wait_for(process.stdout.readline(), 10)))
-            if lines[-1]["event"] == "node.listening":
-                break
-        client = Client(f"http://{lines[-1]['addresses'][0]}")
+        assert process.stderr is not None
         token = make_token(1)
-        await client.connect(auth={"token": token})
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        try:
+            line: dict[str, Any] = {}
+            while line.get("event") != "node.listening":
+                line = json.loads(await asyncio.wait_for(process.stderr.readline(), 10))
+            client = Client(f"http://{line['addresses'][0]}")
+            await client.connect(auth={"token": token})
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            stop_for_good(process)
         await asyncio.wait_for(client.closed.wait(), 1)
         assert client.named("closing")[0]["code"] == ErrorCode.SERVER_DRAINING
-        rest = (await process.stdout.read()).decode()
+        rest = (await process.stderr.read()).decode()
         assert token not in rest
         assert json.loads(rest.splitlines()[-1])["event"] == "node.stopped"
 
@@ -124,8 +133,9 @@ class TestDraining:
         [
             ("REALTIME_PORT", "99999", "The setting REALTIME_PORT is wrong"),
             ("TRUSTED_PROXIES", "nonsense", "The setting TRUSTED_PROXIES is wrong"),
-            ("TOKEN_KEYS", "{}", "The setting TOKEN_KEYS is wrong"),
-            ("ENVIRONMENT", "production", "must be a secret of its own"),
+            ("TOKEN_KEYS", "nonsense", "The setting TOKEN_KEYS is wrong"),
+            ("TOKEN_PUBLIC_KEYS", '{"a": "a secret that is long enough to sign with"}', "a is no public key"),
+            ("ENVIRONMENT", "production", "TOKEN_PUBLIC_KEYS must hold"),
         ],
     )
     async def test_a_wrong_setting_stops_the_start(self, setting: str, value: str, sentence: str) -> None:
@@ -137,10 +147,33 @@ class TestDraining:
             env={"PATH": os.environ["PATH"], setting: value},
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await asyncio.wait_for(process.communicate(), 10)
+        try:
+            _, said = await asyncio.wait_for(process.communicate(), 10)
+        finally:
+            stop_for_good(process)
         assert process.returncode == 1
         assert sentence in said.decode()
         assert "Traceback" not in said.decode()
+
+
+class TestLogs:
+    @pytest.mark.parametrize("log_format", ["json", "console"])
+    def test_show_no_local_variables(self, log_format: str) -> None:
+        """A traceback with its variables would show tokens."""
+        program = f"""
+import structlog
+from realtime.logs import configure_logs
+configure_logs("{log_format}", "INFO")
+def fail(token):
+    raise ValueError("bad")
+try:
+    fail("a" * 4 + "secret")
+except ValueError:
+    structlog.get_logger("x").exception("it.failed", user_id=1)
+"""
+        run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "ValueError: bad" in run.stderr
+        assert "aaaasecret" not in run.stderr
 
 
 class TestAsyncApi:
