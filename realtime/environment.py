@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, read_key, read_keys
+from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, parse_texts, read_key, read_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S105 - refused in production
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
+# Read by ourselves: pydantic-settings would add the keys in `.env` to those in the environment, and none could retire.
+KeyTexts = Annotated[dict[str, str], NoDecode, BeforeValidator(parse_texts)]
 
 
 class SettingsError(Exception):
@@ -61,8 +63,8 @@ class Environment(BaseSettings):
 
     environment: Literal["development", "test", "production"] = "development"
     redis_url: str = "redis://localhost:6379/0"
-    token_keys: dict[str, str] = {}
-    token_public_keys: dict[str, str] = {}
+    token_keys: KeyTexts = {}
+    token_public_keys: KeyTexts = {}
     realtime_credential: str = DEVELOPMENT_SECRET
 
     realtime_host: str = "127.0.0.1"

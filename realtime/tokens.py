@@ -10,6 +10,8 @@ from shared_contracts.token_keys import TokenKey
 from shared_contracts.tokens import ACCESS_AUDIENCE, ACCESS_TYPE, ISSUER, LEEWAY_SECONDS, AccessClaims
 
 MAX_TOKEN_CHARACTERS = 4096
+NOT_VALID = "The access token is not valid."
+"""Whatever is wrong with it: nobody learns how far a forgery came."""
 
 
 class BadToken(Exception):
@@ -31,11 +33,11 @@ class TokenVerifier:
         try:
             claims = self._read(token)
         except (jwt.PyJWTError, ValidationError, ValueError, TypeError, RecursionError):
-            raise BadToken(ErrorCode.INVALID_TOKEN, "The access token is not valid.") from None
+            raise BadToken(ErrorCode.INVALID_TOKEN, NOT_VALID) from None
         if claims.exp + LEEWAY_SECONDS <= now:
             raise BadToken(ErrorCode.TOKEN_EXPIRED, "The access token has expired.")
-        if claims.iat - LEEWAY_SECONDS > now:
-            raise BadToken(ErrorCode.INVALID_TOKEN, "The access token is from the future.")
+        if max(claims.iat, claims.nbf) - LEEWAY_SECONDS > now:
+            raise BadToken(ErrorCode.INVALID_TOKEN, NOT_VALID)
         return claims
 
     def _read(self, token: str) -> AccessClaims:

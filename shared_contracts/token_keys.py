@@ -4,6 +4,7 @@ A PEM text is an Ed25519 key (RFC 8032), used as EdDSA (RFC 8037); any other tex
 choose how it is verified (RFC 8725, section 3.1), and the public half of a key is never taken for a secret.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -50,6 +51,16 @@ def read_key(text: str) -> TokenKey:
     if isinstance(key, Ed25519PublicKey):
         return TokenKey("EdDSA", verifying=key, signing=None)
     raise ValueError("is of another kind: of PEM keys, only Ed25519 ones are taken")
+
+
+def parse_texts(value: object) -> object:
+    """A setting's JSON, which pydantic then checks. Raises ValueError for text that is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("it must be JSON, the keys by their names") from None
 
 
 def read_keys(texts: Mapping[str, str]) -> dict[str, TokenKey]:

@@ -25,6 +25,7 @@ class AccessClaims(BaseModel):
     sid: int
     roles: list[str]
     iat: int
+    nbf: int = 0
     exp: int
     jti: str
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import TypeAdapter, ValidationError
 
 from backend.cli.errors import UserError
+from backend.core.environment import KeyTexts
 from shared_contracts.token_keys import read_keys
 
 ROLES = ("backend", "worker", "relay", "realtime")
@@ -20,6 +22,7 @@ PORTS = {
 }
 HOSTS = {"backend": "BACKEND_HOST", "realtime": "REALTIME_HOST"}
 MODULES = {"realtime": "realtime", "worker": "worker.jobs", "relay": "worker.relay"}
+TEXTS = TypeAdapter(KeyTexts)
 DEFAULTS = {"ENVIRONMENT": "development", "LOG_FORMAT": "json", "DJANGO_SETTINGS_MODULE": "backend.config.settings"}
 
 
@@ -85,9 +88,7 @@ def _public_keys(env: Mapping[str, str]) -> dict[str, str]:
 
 def _read(name: str, env: Mapping[str, str]) -> dict[str, str]:
     try:
-        keys = json.loads(env.get(name) or "{}")
-    except ValueError:
-        keys = None
-    if not isinstance(keys, dict) or not all(isinstance(text, str) for text in keys.values()):
-        raise UserError(f"The setting {name} is wrong: it must be JSON, key ids with texts.")
-    return keys
+        return TEXTS.validate_python(env.get(name) or {})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"The setting {name} is wrong: {reason}.") from None

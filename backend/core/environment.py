@@ -8,15 +8,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, read_keys
+from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, parse_texts, read_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S105 - refused in production
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
+# Read by ourselves: pydantic-settings would add the keys in `.env` to those in the environment, and none could retire.
+KeyTexts = Annotated[dict[str, str], NoDecode, BeforeValidator(parse_texts)]
 
 
 class SettingsError(Exception):
@@ -40,7 +42,7 @@ class Environment(BaseSettings):
     database_pool_size: int = Field(8, ge=1, le=100)
     redis_url: str = "redis://localhost:6379/0"
 
-    token_keys: dict[str, str] = Field({"dev": DEVELOPMENT_SECRET}, min_length=1)
+    token_keys: KeyTexts = Field({"dev": DEVELOPMENT_SECRET}, min_length=1)
     access_token_minutes: int = Field(15, ge=1, le=60)
     refresh_token_days: int = Field(30, ge=1, le=90)
     refresh_grace_seconds: int = Field(10, ge=0, le=60)

@@ -36,8 +36,10 @@ def mint(*, token_type: str, audience: str, claims: dict[str, Any], issued_at: d
 def verify(token: str, *, token_type: str, audience: str, now: datetime) -> dict[str, Any]:
     """The claims of a token that is ours, of this type and audience, and not run out. Raises InvalidToken."""
     claims = _verify_signature(token, token_type, audience)
-    if claims["exp"] + LEEWAY_SECONDS <= now.timestamp() or claims["iat"] - LEEWAY_SECONDS > now.timestamp():
+    if claims["exp"] + LEEWAY_SECONDS <= now.timestamp():
         raise InvalidToken("The token has run out.")
+    if max(claims["iat"], claims.get("nbf", 0)) - LEEWAY_SECONDS > now.timestamp():
+        raise InvalidToken
     return claims
 
 
@@ -68,7 +70,7 @@ def _verify_signature(token: str, token_type: str, audience: str) -> dict[str, A
         )
     except (jwt.InvalidTokenError, TypeError, ValueError):
         raise InvalidToken from None
-    if not all(isinstance(claims[name], int) for name in ("iat", "exp")):
+    if not all(type(claims[name]) is int for name in ("iat", "exp", "nbf") if name in claims):
         raise InvalidToken
     return dict(claims)
 

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from backend.core.environment import DEVELOPMENT_SECRET, Environment, SettingsError, environment
+from realtime.environment import Environment as SidecarEnvironment
 
 SAFE = {
     "environment": "production",
@@ -58,3 +61,9 @@ class TestEnvironment:
         finally:
             monkeypatch.undo()
             environment.cache_clear()
+
+    def test_keys_in_the_environment_replace_those_in_the_file(self, tmp_path: Path) -> None:
+        """A key that somebody took away must not come back from where it was before."""
+        (tmp_path / ".env").write_text(f'TOKEN_KEYS={{"old": "{"o" * 40}"}}\n')
+        for kind in (Environment, SidecarEnvironment):
+            assert list(kind(_env_file=tmp_path / ".env").token_keys) == ["test"]
