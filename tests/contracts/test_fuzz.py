@@ -1,0 +1,52 @@
+"""Schemathesis against the running backend: whatever is sent, the answer is one that the document promises.
+
+The seed is fixed, so the suite asks the same every day;
+`FUZZ_SEED=7 FUZZ_EXAMPLES=500 ./callout test tests/contracts/test_fuzz.py` asks other questions, and more of them.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.job import accepted_job
+from tests.support.stack import Platform
+
+DOCUMENT = Path(__file__).parent / "openapi.json"
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+    "ignored_auth",
+)
+"""All but `positive_data_acceptance`: the rules of the domain refuse much that has the right shape."""
+
+
+class TestFuzzing:
+    @pytest.mark.parametrize("actor", ["anonymous", "client", "assistant", "manager"])
+    def test_every_answer_is_documented(self, stack: Platform, actor: str, tmp_path: Path) -> None:
+        job = accepted_job(stack)
+        config = tmp_path / "schemathesis.toml"
+        config.write_text(
+            f'[parameters]\n"path.assistance_id" = {job.id}\n"path.conversation_id" = {job.conversation_id}\n'
+        )
+        token = job.tokens.get(actor)
+        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(DOCUMENT)]
+        command += ["--url", stack.url("backend"), "--checks", ",".join(CHECKS), "--continue-on-failure", "--no-color"]
+        command += ["--phases", "examples,coverage,fuzzing", "--generation-database", "none", "--warnings", "off"]
+        command += ["--seed", os.environ.get("FUZZ_SEED", "1")]
+        command += ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "10")]
+        if token:  # logging out would leave nothing to do for the rest
+            command += ["--header", f"Authorization: Bearer {token}", "--exclude-operation-id", "logout"]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+        reached = stack.rows("SELECT count(*) FROM messaging_message WHERE conversation_id = %s", job.conversation_id)
+        assert (reached[0][0] > 0) is (actor in {"client", "assistant"})
