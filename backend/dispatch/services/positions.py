@@ -35,14 +35,16 @@ WITH reported AS (
     tracked_at = CASE WHEN w.id IS NULL OR r.at < a.tracked_at + %(track_every)s * interval '1 second'
       THEN a.tracked_at ELSE r.at END
   FROM reported r JOIN known k USING (user_id) LEFT JOIN working w ON w.assistant_id = r.user_id
-  WHERE a.user_id = r.user_id AND r.lat IS NOT NULL AND (a.located_at IS NULL OR r.at > a.located_at)
+  WHERE a.user_id = ANY(%(user_ids)s::bigint[]) AND a.user_id = r.user_id AND r.lat IS NOT NULL
+    AND (a.located_at IS NULL OR r.at > a.located_at)
     AND (a.on_duty OR w.id IS NOT NULL)
   RETURNING w.id AS job_id, new.lat, new.lng, new.speed, new.located_at AS at,
     new.tracked_at IS DISTINCT FROM old.tracked_at AS tracked
 ), refreshed AS (
   UPDATE dispatch_assistant a SET fresh_at = r.at
   FROM reported r JOIN known k USING (user_id)
-  WHERE a.user_id = r.user_id AND r.lat IS NULL AND a.on_duty AND (a.fresh_at IS NULL OR r.at > a.fresh_at)
+  WHERE a.user_id = ANY(%(user_ids)s::bigint[]) AND a.user_id = r.user_id AND r.lat IS NULL AND a.on_duty
+    AND (a.fresh_at IS NULL OR r.at > a.fresh_at)
 )
 INSERT INTO dispatch_track_point (assistance_id, lat, lng, speed, at)
 SELECT job_id, lat, lng, speed, at FROM moved WHERE job_id IS NOT NULL AND tracked
