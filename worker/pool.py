@@ -11,6 +11,7 @@ from django.db import connection
 from backend.core.environment import environment
 from shared_contracts.jobs import RUN_JOB, Queue
 from worker.broker import WORKER_TIMEOUT_MS, make_broker
+from worker.connections import report_eviction
 from worker.health import listen
 from worker.heartbeats import tell_threads
 from worker.process import Process
@@ -51,6 +52,7 @@ def serve(threads: Mapping[Queue, int]) -> int:
     process = Process()
     runner = Runner()
     pool = Pool(threads, runner.run)
+    report_eviction()
 
     def report() -> dict[str, Any]:
         with connection.cursor() as cursor:

@@ -8,6 +8,7 @@ from backend.core.health import relay_lag
 from backend.dispatch.public import record_positions
 from shared_contracts.jobs import Queue
 from worker import metrics
+from worker.connections import report_eviction
 from worker.health import listen
 from worker.process import Process
 from worker.relay import timetable
@@ -24,6 +25,7 @@ def serve() -> int:
     events, critical, bulk = threading.Event(), threading.Event(), threading.Event()
     publishing = Publishing()
     numbering = Numbering(publishing=publishing, wake=events)
+    report_eviction()
 
     def report() -> dict[str, Any]:
         lag = relay_lag()
