@@ -80,7 +80,7 @@ def start(spine: None) -> Iterator[Callable[..., Started]]:
 
 
 class TestRelayProcess:
-    def test_works_and_stops_within_a_second(
+    def test_works_and_stops_at_once(
         self, start: Callable[..., Started], room: str, listen: Callable[..., Listener]
     ) -> None:
         listener = listen(room_channel(room))
@@ -93,7 +93,7 @@ class TestRelayProcess:
         assert "callout_events_numbered_total 1.0" in relay.get("/metrics")[1]
         assert relay.get("/elsewhere")[0] == 404
         code, took, said = relay.end()
-        assert (code, took < 1) == (0, True)
+        assert (code, took < 3) == (0, True), said  # some 0.4 s on a machine with nothing else to do
         assert '"level": "error"' not in said
         assert relay_sessions() == []
 

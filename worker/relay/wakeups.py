@@ -9,7 +9,7 @@ import structlog
 from shared_contracts.redis_keys import RELAY_WAKE
 from worker.connections import redis_client
 
-LISTEN_SECONDS = 0.3
+LISTEN_SECONDS = 0.2
 RECONNECT_SECONDS = 0.5
 
 log = structlog.get_logger("callout.relay")
