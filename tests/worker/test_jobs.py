@@ -1,5 +1,6 @@
-"""Seen red with these bugs planted: completing without the fence, completing after the transaction, retrying without
-`sent_at = NULL` (a stray message cuts the pause short), leases by the worker's clock, counting attempts at the end.
+"""Seen red with these bugs planted: completing or failing a job without its fence, completing it after the
+transaction, beginning what was not sent again, no look at the lease, renewing without the fence, no end for a job that
+ends its workers.
 """
 
 import threading

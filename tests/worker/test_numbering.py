@@ -1,5 +1,5 @@
-"""Seen red with these bugs planted: numbers in no order within a batch, `SKIP LOCKED` in it, partitions remembered
-over a lost connection, no `partition.behind` after a take-over.
+"""Seen red with these bugs planted: numbers against the order of ids, `SKIP LOCKED` in the batch, partitions taken
+without their locks, locks that outlive a holder who stands still, no `partition.behind` after a take-over.
 """
 
 import random
