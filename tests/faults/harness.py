@@ -1,0 +1,145 @@
+"""A platform of its own to be hurt, people on it, and runs: a load, faults in the midst of it, a judgement."""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from backend.cli import database
+from backend.cli.stack import Stack, role_of
+from tests.faults.checker import Checker
+from tests.faults.faults import Fault
+from tests.faults.history import History
+from tests.faults.inside import Inside
+from tests.faults.load import Load, Zone
+from tests.faults.person import Person
+
+FREE_PORTS = {"backend": 0, "realtime": 0, "worker": 0, "relay": 0}
+SETTINGS = {
+    "DATABASE_URL": "",
+    "DATABASE_OWNER_URL": "",
+    "REDIS_URL": "",
+    "ENVIRONMENT": "development",
+    "CLOCK_MOVABLE": "true",
+    "RATE_LIMITS": "false",
+    "TRUSTED_PROXIES": "127.0.0.0/8",
+    "ACCESS_TOKEN_MINUTES": "60",
+    "WAVE_SIZE": "200",
+    "WAVE_SECONDS": "2",
+    "BACKEND_WORKERS": "2",
+}
+"""Every person has an address of their own, a wave asks a crowd, and timers run all the time."""
+
+PLACES = [(36.0, -1.0), (34.0, 1.0), (32.0, 3.0), (30.0, 5.0), (28.0, 7.0)]
+"""Where zones lie: hundreds of kilometres apart."""
+
+
+class Field(Stack):
+    """The whole platform on servers of its own."""
+
+    def __init__(self, home: Path, **options: Any) -> None:
+        settings = {**SETTINGS, **options.pop("env", {})}
+        super().__init__(home, ports=FREE_PORTS, env=settings, durable=False, **options)
+        self.inside: Inside
+
+    def start(self) -> None:
+        super().start()
+        self.inside = Inside(self.environment)
+        self.inside.call("tariffs")
+
+    def stop(self, *, grace: float = 15) -> None:
+        if "inside" in self.__dict__:
+            self.inside.close()
+        super().stop(grace=grace)
+
+    def addresses(self, role: str) -> list[str]:
+        """Where the running processes of a role answer."""
+        return [self.url(name) for name in self.ports if role_of(name) == role and self.keeper(name).is_alive()]
+
+    def move_clock(self, by: timedelta) -> None:
+        database.advance_clock(self.environment, by)
+
+
+class Run:
+    """A stretch of time with people on the platform. `async with`: everyone goes home at its end."""
+
+    def __init__(self, field: Field, *, seed: int = 0, path: Path | None = None) -> None:
+        self.field = field
+        self.history = History(path)
+        self.rng = random.Random(seed)
+        self.people: list[Person] = []
+        self.checker = Checker(field.environment["DATABASE_OWNER_URL"], field.inside, self.history)
+        self.http: aiohttp.ClientSession
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> "Run":
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=5)
+        self.http = await self._exits.enter_async_context(
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(person.disconnect() for person in self.people))
+        await self._exits.aclose()
+        self.history.close()
+
+    async def gather(self, kind: str, count: int, place: tuple[float, float] = PLACES[0]) -> list[Person]:
+        """New people of a role at a place, assistants on duty; not connected yet."""
+        made = await self.inside(
+            "people", kind=kind, count=count, lat=place[0], lng=place[1], mark=secrets.token_hex(4)
+        )
+        people = [Person(known, self.http, self.history, random.Random(self.rng.random())) for known in made]
+        for person in people:
+            person.apis, person.sockets = self.field.addresses("backend"), self.field.addresses("realtime")
+        self.people += people
+        return people
+
+    async def inside(self, do: str, **arguments: Any) -> Any:
+        return await asyncio.to_thread(self.field.inside.call, do, **arguments)
+
+    async def connect(self, people: Iterable[Person]) -> None:
+        """Bring these people online, and wait until all are."""
+        people = list(people)
+        for person in people:
+            person.connect()
+        await asyncio.wait_for(asyncio.gather(*(person.ready.wait() for person in people)), 30)
+
+    async def town(self, zones: int, *, clients: int, assistants: int) -> list[Zone]:
+        """So many zones, each with so many people, all online."""
+        made = []
+        for place in PLACES[:zones]:
+            made.append(
+                Zone(
+                    *place,
+                    await self.gather("client", clients, place),
+                    await self.gather("assistant", assistants, place),
+                )
+            )
+        await self.connect(person for zone in made for person in [*zone.clients, *zone.assistants])
+        return made
+
+    async def under(self, faults: Sequence[Fault], zones: list[Zone], *, jobs: int, seed: int = 0) -> Load:
+        """Play so many jobs, strike in the midst of them, and judge when all is at rest."""
+        load = Load(zones, self.history, seed=seed, jobs=jobs)
+        playing = asyncio.create_task(load.run())
+        for number, fault in enumerate(faults, 1):
+            while load.begun < jobs * number / (len(faults) + 1) and not playing.done():
+                await asyncio.sleep(0.02)
+            await self.strike(fault)
+        await playing
+        await self.checker.judge(self.people, load.ledger)
+        return load
+
+    async def strike(self, fault: Fault) -> None:
+        began = time.monotonic()
+        self.history.write("strikes", fault=fault.name)
+        await asyncio.to_thread(fault.strike, self.field)
+        self.history.write("over", fault=fault.name, seconds=round(time.monotonic() - began, 2))

@@ -1,0 +1,30 @@
+"""What happened in a run, as JSON lines, and which promises were seen broken."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+
+class History:
+    """Writes every act and every observation; keeps the broken promises."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.broken: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self._file = path.open("w") if path else None
+
+    def write(self, what: str, **facts: Any) -> None:
+        self.counts[what] += 1
+        if self._file is not None:
+            print(json.dumps({"at": round(time.time(), 4), "what": what, **facts}, default=str), file=self._file)
+
+    def blame(self, promise: str, **facts: Any) -> None:
+        """A promise was seen broken."""
+        self.broken.append({"at": time.time(), "promise": promise, **facts})
+        self.write("broken", promise=promise, **facts)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
