@@ -9,6 +9,7 @@ from django.db import connection
 from backend.core import clock
 from tests.support.api import Api
 from tests.support.people import Member, make_member
+from tests.support.world import World, make_world
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,9 @@ def api() -> Api:
 def member(db: None) -> Callable[..., Member]:
     """Makes people: `member("assistant", name="Ana")` is signed in."""
     return make_member
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """A job under way and everybody who may want something of it."""
+    return make_world()

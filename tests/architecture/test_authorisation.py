@@ -4,33 +4,16 @@ Each row is tried by every actor on a job that is under way. A refusal must not 
 see must look exactly like what does not exist.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import pytest
-from django.db import connection, transaction
 
 from backend.config.api import api as callout_api
 from backend.core.openapi import operations
-from backend.dispatch import public as dispatch
-from shared_contracts.events import PositionReport
-from tests.support.api import Answer, Api
-from tests.support.people import Member, make_member
+from tests.support.api import Answer
+from tests.support.world import ACTORS, PLACE, World, everything, rolled_back
 
-ACTORS = (
-    "anonymous",
-    "client",  # of this job
-    "other_client",
-    "assistant",  # of this job
-    "rival",  # was offered the job and lost it
-    "other_assistant",  # never heard of it
-    "freelancer",
-    "manager",
-    "admin",
-)
 Outcome = Literal["done", 401, 403, 404, 409]
 
 
@@ -71,7 +54,6 @@ def party(method: str, path: str, body: Any = None, **exceptions: Outcome) -> Ru
 
 MANAGERS = "manager admin"
 ASSISTANTS = "assistant rival other_assistant"
-PLACE = {"lat": 36.75, "lng": 3.05}
 NEW_ASSISTANT = {
     "role": "assistant",
     "service_type": "towing",
@@ -143,64 +125,8 @@ TABLE = {
 }
 
 
-@dataclass(frozen=True)
-class World:
-    """A job under way, and everybody who may want something of it."""
-
-    members: dict[str, Member]
-    job: int
-    conversation: int
-
-    def call(self, rule: Rule, actor: str, **other: int) -> Answer:
-        api = Api() if actor == "anonymous" else Api().as_(self.members[actor])
-        path = rule.path.format(**{"job": self.job, "conversation": self.conversation, **other})
-        return api.get(path) if rule.method == "GET" else api._send(rule.method, path, rule.body)
-
-
-@pytest.fixture
-def world(db: None) -> World:
-    now = datetime.now(UTC)
-    dispatch.ensure_demo_tariffs(now=now)
-    members = {
-        "client": make_member("client"),
-        "other_client": make_member("client"),
-        "assistant": make_member("assistant"),
-        "rival": make_member("assistant"),
-        "other_assistant": make_member("assistant", assistant={"licence_expires_on": date(2001, 1, 1)}),
-        "freelancer": make_member("freelancer"),
-        "manager": make_member("manager"),
-        "admin": make_member("admin"),
-    }
-    for name in ("assistant", "rival"):
-        api = Api().as_(members[name])
-        assert api.post("/me/assistant/status/", {"is_active": True}).status == 200
-        dispatch.record_positions(reports={members[name].id: PositionReport(lat=36.75, lng=3.05, at=now)}, now=now)
-    asked = Api().as_(members["client"]).post("/assistance/", {"service_type": "towing", "pickup": PLACE})
-    assert asked.status == 201, asked.body
-    assert len(asked.body["nearby_assistants"]) == 2
-    job = asked.body["assistance"]["id"]
-    accepted = Api().as_(members["assistant"]).post(f"/assistance/{job}/accept/")
-    assert accepted.status == 200, accepted.body
-    return World(members, job, accepted.body["conversation_id"])
-
-
-@contextmanager
-def rolled_back() -> Iterator[None]:
-    """What happens inside did not happen."""
-    savepoint = transaction.savepoint()
-    yield
-    transaction.savepoint_rollback(savepoint)
-
-
-def everything() -> dict[str, Any]:
-    """How many rows each table has and a digest of them: what a refusal may not change."""
-    with connection.cursor() as cursor:
-        tables = [table for table in connection.introspection.table_names(cursor) if not table.startswith("django_")]
-        found = {}
-        for table in tables:
-            cursor.execute(f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM \"{table}\" t")
-            found[table] = cursor.fetchone()
-    return found
+def call(world: World, rule: Rule, actor: str, **other: int) -> Answer:
+    return world.api(actor)._send(rule.method, world.path(rule.path, **other), rule.body)
 
 
 def statuses(answer: Answer) -> Outcome:
@@ -225,7 +151,7 @@ class TestAuthorisation:
         before = everything()
         for actor in ACTORS:
             with rolled_back():
-                answer = world.call(rule, actor)
+                answer = call(world, rule, actor)
                 assert statuses(answer) == rule.expected(actor), (actor, answer.body)
                 if answer.status >= 400 and operation_id not in {"login", "refreshTokens"}:
                     assert everything() == before, actor
@@ -236,7 +162,7 @@ class TestAuthorisation:
         for actor in ACTORS:
             if rule.expected(actor) == 404:
                 hidden, missing = (
-                    world.call(rule, actor, **ids) for ids in ({}, {"job": 10**9, "conversation": 10**9})
+                    call(world, rule, actor, **ids) for ids in ({}, {"job": 10**9, "conversation": 10**9})
                 )
                 for answer in (hidden, missing):
                     del answer.body["request_id"]

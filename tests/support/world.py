@@ -1,0 +1,86 @@
+"""A job under way and everybody who may want something of it, in the test's own transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from backend.dispatch import public as dispatch
+from shared_contracts.events import PositionReport
+from tests.support.api import Api
+from tests.support.people import Member, make_member
+
+ACTORS = (
+    "anonymous",
+    "client",  # of this job
+    "other_client",
+    "assistant",  # of this job
+    "rival",  # was offered the job and lost it
+    "other_assistant",  # never heard of it
+    "freelancer",
+    "manager",
+    "admin",
+)
+PLACE = {"lat": 36.75, "lng": 3.05}
+
+
+@dataclass(frozen=True)
+class World:
+    members: dict[str, Member]
+    job: int
+    conversation: int
+
+    def api(self, actor: str) -> Api:
+        return Api() if actor == "anonymous" else Api().as_(self.members[actor])
+
+    def path(self, template: str, **other: Any) -> str:
+        """`/assistance/{job}/` with the ids of this world, or others."""
+        return template.format(**{"job": self.job, "conversation": self.conversation, **other})
+
+
+def make_world() -> World:
+    now = datetime.now(UTC)
+    dispatch.ensure_demo_tariffs(now=now)
+    members = {
+        "client": make_member("client"),
+        "other_client": make_member("client"),
+        "assistant": make_member("assistant"),
+        "rival": make_member("assistant"),
+        "other_assistant": make_member("assistant", assistant={"licence_expires_on": date(2001, 1, 1)}),
+        "freelancer": make_member("freelancer"),
+        "manager": make_member("manager"),
+        "admin": make_member("admin"),
+    }
+    for name in ("assistant", "rival"):
+        api = Api().as_(members[name])
+        assert api.post("/me/assistant/status/", {"is_active": True}).status == 200
+        dispatch.record_positions(reports={members[name].id: PositionReport(**PLACE, at=now)}, now=now)
+    asked = Api().as_(members["client"]).post("/assistance/", {"service_type": "towing", "pickup": PLACE})
+    assert asked.status == 201, asked.body
+    assert len(asked.body["nearby_assistants"]) == 2
+    job = asked.body["assistance"]["id"]
+    accepted = Api().as_(members["assistant"]).post(f"/assistance/{job}/accept/")
+    assert accepted.status == 200, accepted.body
+    return World(members, job, accepted.body["conversation_id"])
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """What happens inside did not happen."""
+    savepoint = transaction.savepoint()
+    yield
+    transaction.savepoint_rollback(savepoint)
+
+
+def everything() -> dict[str, Any]:
+    """How many rows each table has and a digest of them: what a refusal may not change."""
+    with connection.cursor() as cursor:
+        tables = [table for table in connection.introspection.table_names(cursor) if not table.startswith("django_")]
+        found = {}
+        for table in tables:
+            cursor.execute(f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM \"{table}\" t")
+            found[table] = cursor.fetchone()
+    return found
