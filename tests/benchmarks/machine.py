@@ -14,7 +14,7 @@ def describe() -> str:
     """One line: processor, cores, memory, system, Python."""
     cpu = next((line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
     kib = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count()
     return (
         f"{cpu or platform.machine()}, {cores} cores, {kib / 2**20:.0f} GiB, "
         f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"

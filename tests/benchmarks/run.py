@@ -6,12 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
-from tests.benchmarks import figures, machine, rest
+from tests.benchmarks import contention, delays, figures, machine, matching, rest, sockets
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Bench
 
 BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
     "rest": rest.run,
+    "sockets": sockets.run,
+    "delays": delays.run,
+    "matching": matching.run,
+    "contention": contention.run,
 }
 
 DESCRIPTORS = 65_536
