@@ -113,7 +113,7 @@ class Environment(BaseSettings):
             raise ValueError("TOKEN_PUBLIC_KEYS must hold the public keys of the backend's TOKEN_KEYS")
         for kid, key in read_keys(self.token_keys).items():
             if not key.is_shared:
-                raise ValueError(f"TOKEN_KEYS[{kid}] is a private key: the sidecar takes TOKEN_PUBLIC_KEYS instead")
+                raise ValueError(f"the key {kid} is a private key: the sidecar takes TOKEN_PUBLIC_KEYS instead")
         secrets = {
             "REALTIME_CREDENTIAL": self.realtime_credential,
             **{f"TOKEN_KEYS[{kid}]": key for kid, key in self.token_keys.items()},

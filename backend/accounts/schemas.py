@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
 
 from backend.accounts import rules
 from backend.accounts.models import LicenceCategory, ServiceType, User, VehicleClass
@@ -138,6 +138,20 @@ class AssistantFieldsIn(In):
 class RegisterIn(AssistantFieldsIn):
     """A new account: a name, an e-mail address or a phone number or both, and a password."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "roles": ["client"],
+                    "name": "Amel Haddad",
+                    "email": "amel@example.org",
+                    "phone_number": "+213550123456",
+                    "password": "correct horse battery staple",
+                }
+            ]
+        }
+    )
+
     roles: Annotated[
         list[SelfServiceRole],
         Field(min_length=1, max_length=len(SelfServiceRole), examples=[["client"]]),
@@ -189,6 +203,20 @@ class LogoutIn(In):
 
 class RoleIn(AssistantFieldsIn):
     """One more role, with what it asks for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "role": "assistant",
+                    "service_type": "towing",
+                    "vehicle_type": "Renault tow truck",
+                    "driving_license": {"category": "c", "number": "DZ-2210457", "expires_on": "2031-06-30"},
+                    "vehicle_registration_number": "00123-116-16",
+                }
+            ]
+        }
+    )
 
     role: SelfServiceRole
 
