@@ -51,10 +51,15 @@ def body_of(operation: dict[str, Any]) -> dict[str, Any] | None:
     return body and body["content"]["application/json"]["schema"]
 
 
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema itself, where this is only its name."""
+    named: dict[str, Any] = DOCUMENT["components"]["schemas"]
+    return named[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
 def example_of(schema: dict[str, Any], *, optional: bool) -> Any:
     """What the document itself gives as an example, put together field by field."""
-    if "$ref" in schema:
-        return example_of(DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]], optional=optional)
+    schema = resolved(schema)
     for key in ("examples", "enum"):
         if schema.get(key):
             return schema[key][0]
