@@ -47,7 +47,8 @@ def command_of(role: str, env: Mapping[str, str]) -> list[str]:
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"]
     command += ["--host", host_of(role, env), "--port", str(port_of(role, env))]
     command += ["--workers", env.get("BACKEND_WORKERS") or "2"]
-    command += ["--blocking-threads", env.get("BACKEND_THREADS") or "4", "--backpressure", "64"]
+    # It bounds open connections, not requests: too few, and idle ones that are kept alive lock everyone else out.
+    command += ["--blocking-threads", env.get("BACKEND_THREADS") or "4", "--backpressure", "1024"]
     command += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10s"]
     return [*command, "backend.config.wsgi:application"]
 
