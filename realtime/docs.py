@@ -1,5 +1,6 @@
 """The AsyncAPI 3.0 document of the socket, generated from `shared_contracts`, and a page that shows it to people."""
 
+import re
 from html import escape
 from typing import Any
 
@@ -110,7 +111,7 @@ def render_page(document: Schema) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(document["info"]["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><main>'
-        f"<h1>{escape(document['info']['title'])}</h1><p>{escape(document['info']['description'])}</p>"
+        f"<h1>{escape(document['info']['title'])}</h1><p>{_prose(document['info']['description'])}</p>"
         f'<p>The document itself: <a href="/asyncapi.json">AsyncAPI {document["asyncapi"]}</a>.</p>'
         f"{body}<h2>Codes</h2><p>{codes}</p></main></body></html>"
     )
@@ -164,9 +165,14 @@ def _resolve(schema: Schema, schemas: dict[str, Schema]) -> Schema:
     return schemas[schema["$ref"].removeprefix(REFERENCE)] if "$ref" in schema else schema
 
 
+def _prose(text: str) -> str:
+    """A sentence as HTML: what stands between back-ticks is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _section(message: Schema, schemas: dict[str, Schema]) -> str:
     fields = _table(_resolve(message["payload"], schemas))
-    return f"<h3>{escape(message['name'])}</h3><p>{escape(message['summary'])}</p>{fields}"
+    return f"<h3>{escape(message['name'])}</h3><p>{_prose(message['summary'])}</p>{fields}"
 
 
 def _table(schema: Schema) -> str:
@@ -174,7 +180,7 @@ def _table(schema: Schema) -> str:
     required = schema.get("required", [])
     rows = "".join(
         f"<tr><td>{escape(name)}{'' if name in required else '?'}</td><td>{escape(_kind(field))}</td>"
-        f"<td>{escape(str(field.get('description', '')))}</td></tr>"
+        f"<td>{_prose(str(field.get('description', '')))}</td></tr>"
         for name, field in schema.get("properties", {}).items()
     )
     return f"<table><tr><th>Field</th><th>Type</th><th></th></tr>{rows}</table>" if rows else "<p>No fields.</p>"
