@@ -89,7 +89,7 @@ class Hub:
         if room.arrivals.get(client) is mine:  # else it has come in another way meanwhile
             self._settle(room, epoch, result.head, before)
             mine.stage = Stage.BEHIND if result.more else Stage.HELD
-            mine.position = result.head
+            mine.position = max(result.head, result.first - 1)  # not numbered yet, and not theirs to hear
         return result, self._accept(client, room, result)
 
     def release(self, client: Client, name: str) -> None:

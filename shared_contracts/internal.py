@@ -47,7 +47,7 @@ class JoinResult(BaseModel):
     code: str | None = None
     session_ended: bool = False
     first: int = 1
-    """The first number that this person may see."""
+    """The first number that this person may see; beyond `head + 1` when what waits for its number is not theirs."""
     head: int = 0
     """The last number of the room."""
     events: list[dict[str, Any]] = Field(default_factory=list)

@@ -12,7 +12,7 @@ from django.db import connection
 from backend.core import clock, epoch
 from backend.core.actor import Actor
 from backend.core.auth import session_source
-from backend.core.models import EventRow, RoomHead
+from backend.core.models import RoomHead
 from backend.core.references import REFUSED, RoomAccess, RoomSeeker, room_gates
 from shared_contracts.errors import ErrorCode
 from shared_contracts.events import make_cursor, read_cursor
@@ -36,7 +36,7 @@ def judge_joins(joins: Sequence[JoinRequest]) -> list[JoinResult]:
     rooms = [_parse(join.room) for join in joins]
     access = _access(joins, rooms, actors)
     heads = heads_of([join.room for join, granted in zip(joins, access, strict=True) if granted.allowed])
-    firsts = _first_numbers(joins, access, heads)
+    firsts = _first_numbers(access)
     epoch_name = epoch.current()
     results = []
     for join, room, granted, first in zip(joins, rooms, access, firsts, strict=True):
@@ -91,18 +91,27 @@ def _access(joins: Sequence[JoinRequest], rooms: Sequence[Room | None], actors: 
     return access
 
 
-def _first_numbers(joins: Sequence[JoinRequest], access: Sequence[RoomAccess], heads: dict[str, int]) -> list[int]:
-    """The number of each person's own `member.added`. Not numbered yet: the next one; purged: all that is kept."""
+# While events wait for their numbers (the relay is away), the room's earlier ones wait before the arrival, and are not
+# for whom it tells of. One statement, so that heads and numbers are of one moment.
+_ARRIVALS = """
+    SELECT arrival.id, coalesce(arrival.number, coalesce(room.head, 0) + 1 + (
+        SELECT count(*) FROM core_event AS earlier
+        WHERE earlier.partition = arrival.partition AND earlier.number IS NULL
+            AND earlier.room = arrival.room AND earlier.id < arrival.id
+    ))
+    FROM core_event AS arrival LEFT JOIN core_room_head AS room USING (room) WHERE arrival.id = ANY(%s)
+"""
+
+
+def _first_numbers(access: Sequence[RoomAccess]) -> list[int]:
+    """The number of each person's own `member.added`: the one it has or will get. Purged: all that is kept."""
     wanted = {granted.added_event_id for granted in access if granted.added_event_id is not None}
-    numbers = dict(EventRow.objects.filter(pk__in=wanted).values_list("pk", "number")) if wanted else {}
-    firsts = []
-    for join, granted in zip(joins, access, strict=True):
-        event_id = granted.added_event_id
-        if event_id is None or event_id not in numbers:
-            firsts.append(1)
-        else:
-            firsts.append(numbers[event_id] or heads.get(join.room, 0) + 1)
-    return firsts
+    numbers: dict[int | None, int] = {}
+    if wanted:
+        with connection.cursor() as cursor:
+            cursor.execute(_ARRIVALS, [list(wanted)])
+            numbers = dict(cursor.fetchall())
+    return [numbers.get(granted.added_event_id, 1) for granted in access]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,11 @@ class _Position:
     head: int
     lost: bool = False
 
+    @property
+    def end(self) -> int:
+        """What comes after it is news: the head, or what waits for its number before the first they may see."""
+        return max(self.head, self.first - 1)
+
     @classmethod
     def of(cls, cursor: str | None, epoch_name: str, *, first: int, head: int) -> "_Position":
         if cursor is None:
@@ -122,7 +136,7 @@ class _Position:
             named, number = read_cursor(cursor)
         except ValueError:
             return cls(None, first, head, lost=True)
-        if named != epoch_name or number > head:
+        if named != epoch_name or number > max(head, first - 1):
             return cls(None, first, head, lost=True)
         return cls(max(number, first - 1), first, head)
 
@@ -134,7 +148,7 @@ class _Position:
             # A hole means that what was missed is purged already.
             resync = len(missed) != self.head - self.seen
         kept = _within_bytes(missed) if not resync else []
-        reached = kept[-1]["number"] if kept and len(kept) < len(missed) else self.head
+        reached = kept[-1]["number"] if kept and len(kept) < len(missed) else self.end
         return JoinResult(
             allowed=True,
             first=self.first,

@@ -184,6 +184,21 @@ class TestFirstNumber:
         result = join(anna, "assistance:1", cursor(1))
         assert (result.first, result.events) == (10, [])
 
+    def test_leaves_out_what_waits_for_its_number_before_the_arrival(
+        self, anna: Member, gate: dict[str, int | None]
+    ) -> None:
+        fill("assistance:1", 9)
+        waiting = [
+            EventRow(room=room, partition=0, type="member.added", data="{}", request_id="", created_at=NOW)
+            for room in ("assistance:1", "assistance:2", "assistance:1", "assistance:1", "assistance:1")
+        ]
+        EventRow.objects.bulk_create(waiting)
+        gate["event"] = waiting[3].pk
+        for at in (None, cursor(1), cursor(11)):
+            result = join(anna, "assistance:1", at)
+            assert (result.first, result.head, result.events) == (12, 9, [])
+            assert (result.cursor, result.resync_required) == (cursor(11), False)
+
     def test_is_all_that_is_kept_when_the_arrival_was_purged(self, anna: Member, gate: dict[str, int | None]) -> None:
         fill("assistance:1", 9, first=5)
         gate["event"] = 10**12
