@@ -27,7 +27,8 @@ def migrate(env: Mapping[str, str]) -> None:
     """Migrate the database of this environment and grant its rights. Raises UserError with the reason."""
     owner = env.get("DATABASE_OWNER_URL") or env["DATABASE_URL"]
     try:
-        psycopg.connect(owner, connect_timeout=5).close()
+        with psycopg.connect(owner, connect_timeout=5) as connection:
+            _ensure_role(connection, env["DATABASE_URL"])
     except psycopg.Error as error:
         raise UserError(f"The database does not answer: {' '.join(str(error).split())}") from None
     url = f"{owner}{'&' if '?' in owner else '?'}options={quote(OPTIONS)}"
@@ -56,6 +57,17 @@ def advance_clock(env: Mapping[str, str], by: timedelta) -> None:
 def role_of(url: str) -> str:
     """The role that a database URL signs in as."""
     return unquote(urlsplit(url).username or "")
+
+
+def _ensure_role(owner: psycopg.Connection[Any], url: str) -> None:
+    """Make the application's role with the password of its URL, where there is none yet. Raises UserError."""
+    role, password = role_of(url), unquote(urlsplit(url).password or "")
+    if not role or owner.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+        return
+    try:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
+    except psycopg.errors.InsufficientPrivilege:
+        raise UserError(f"The role {role} is missing, and the owner may not make it: make it, and migrate.") from None
 
 
 def _migrate_and_grant(app_role: str) -> None:

@@ -14,6 +14,7 @@ from backend.cli.log import Log
 from backend.cli.stack import ROOT
 from backend.core.environment import Environment
 from realtime.environment import Environment as RealtimeEnvironment
+from tests.servers import copy_template, servers, with_database
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +37,7 @@ class TestCommandLine:
         assert text == HELP.read_text()
         commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
         told = {line.split()[0] for line in text.splitlines() if line.startswith("  ") and line[2] != " "}
-        assert set(commands or ()) == told
+        assert {*(commands or ()), "install"} == told  # the launcher does that alone
 
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
@@ -90,6 +91,25 @@ class TestMigrate:
             assert others == (True,)
             tables = owner.execute("SELECT has_schema_privilege('callout_app', 'public', 'CREATE')").fetchone()
             assert tables == (False,)
+
+    def test_makes_the_applications_role_where_there_is_none(self) -> None:
+        found = servers()
+        copy_template(found, "roles")
+        owner, role = with_database(found["superuser"], "roles"), f"made_{os.getpid()}"
+        base, _, query = with_database(found["app"], "roles").partition("?")
+        app = f"postgresql://{role}:p%40ss@/{base.rpartition('/')[2]}?{query}"
+        refused = run("migrate", DATABASE_URL=app, DATABASE_OWNER_URL=with_database(found["owner"], "roles"))
+        assert refused.stderr == f"The role {role} is missing, and the owner may not make it: make it, and migrate.\n"
+        with psycopg.connect(owner, autocommit=True) as connection:
+            try:
+                told = run("migrate", DATABASE_URL=app, DATABASE_OWNER_URL=owner)
+                assert told.returncode == 0, told.stderr
+                with psycopg.connect(app) as made:
+                    assert made.execute("SELECT count(*) FROM core_event").fetchone() == (0,)
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        made.execute("ALTER TABLE core_event ADD COLUMN more text")
+            finally:
+                connection.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
 
     def test_does_nothing_the_second_time(self) -> None:
         told = run("migrate")
