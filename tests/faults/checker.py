@@ -93,7 +93,7 @@ class Checker:
         if person.roles == ["assistant"] and room.startswith("assistance:"):
             beginning = (model.heard[0][1], model.heard[0][2].get("user", {}).get("id"))
             if beginning != ("member.added", person.id):
-                person.blame("overheard", room=room, first=first, beginning=beginning)
+                person.blame("overheard", room=room, heard=model.heard[:3])
 
     def _find_acknowledged(self, ledger: Ledger) -> None:
         ends = dict(self.rows("SELECT id, status FROM dispatch_assistance WHERE id = ANY(%s)", list(ledger.jobs)))

@@ -16,6 +16,22 @@ def field() -> Iterator[Field]:
         yield platform
 
 
+SECONDS = ("relay-2", "worker-2", "backend-2", "realtime-2")
+
+
+@pytest.fixture
+def pairs(field: Field) -> Iterator[Field]:
+    """Two of each process; the second ones are down between tests."""
+    for name in SECONDS:
+        if name in field.ports:
+            field.keeper(name).release()
+        else:
+            field.add(name)
+    yield field
+    for name in SECONDS:
+        field.keeper(name).hold(kill=True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent

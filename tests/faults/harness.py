@@ -114,27 +114,30 @@ class Run:
 
     async def town(self, zones: int, *, clients: int, assistants: int) -> list[Zone]:
         """So many zones, each with so many people, all online."""
-        made = []
-        for place in PLACES[:zones]:
-            made.append(
-                Zone(
-                    *place,
-                    await self.gather("client", clients, place),
-                    await self.gather("assistant", assistants, place),
-                )
-            )
+        made = [
+            Zone(*place, await self.gather("client", clients, place), await self.gather("assistant", assistants, place))
+            for place in PLACES[:zones]
+        ]
         await self.connect(person for zone in made for person in [*zone.clients, *zone.assistants])
         return made
 
-    async def under(self, faults: Sequence[Fault], zones: list[Zone], *, jobs: int, seed: int = 0) -> Load:
-        """Play so many jobs, strike in the midst of them, and judge when all is at rest."""
+    async def under(
+        self, faults: Sequence[Fault], zones: list[Zone], *, jobs: int, overlap_s: float = 0, seed: int = 0
+    ) -> Load:
+        """Play so many jobs, strike in the midst of them, and judge when all is at rest.
+
+        Faults follow each other, spread over the jobs; with `overlap_s` the next one comes so many seconds after the
+        beginning of the one before.
+        """
         load = Load(zones, self.history, seed=seed, jobs=jobs)
         playing = asyncio.create_task(load.run())
+        struck = []
         for number, fault in enumerate(faults, 1):
-            while load.begun < jobs * number / (len(faults) + 1) and not playing.done():
+            while load.begun < jobs * number / (len(faults) + 1) and not playing.done() and not overlap_s:
                 await asyncio.sleep(0.02)
-            await self.strike(fault)
-        await playing
+            struck.append(asyncio.create_task(self.strike(fault)))
+            await asyncio.wait(struck, timeout=overlap_s or None)
+        await asyncio.gather(playing, *struck)
         await self.checker.judge(self.people, load.ledger)
         return load
 

@@ -25,6 +25,11 @@ class History:
         self.broken.append({"at": time.time(), "promise": promise, **facts})
         self.write("broken", promise=promise, **facts)
 
+    def told(self, most: int = 10) -> str:
+        """The first broken promises, a line each."""
+        lines = [json.dumps(one, default=str)[:600] for one in self.broken[:most]]
+        return "\n".join([f"{len(self.broken)} broken promises", *lines])
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
