@@ -2,6 +2,9 @@
 
 A worker that was stopped for longer than its lease lasts cannot complete the job that another has taken over: every
 lease raises the row's fence, and only its present holder matches it. Leases are compared by the database's clock.
+
+A job with an effect outside commits first that its call begins, makes the call in no transaction, and then completes
+the row. A kill between the call and the completion leaves the outcome unknown: it is made once more, with its same key.
 """
 
 import threading
@@ -9,6 +12,7 @@ from datetime import timedelta
 
 import structlog
 from django.db import close_old_connections, connection, transaction
+from django.db.models import QuerySet
 
 from backend.core import clock, jobs
 from backend.core.metrics import JOBS
@@ -22,6 +26,8 @@ from worker.connections import DATABASE_AWAY
 LONGEST_PAUSE = timedelta(minutes=10)
 ERROR_CHARACTERS = 500
 RENEW_SECONDS = LEASE_SECONDS / 4
+MOST_UNKNOWN_CALLS = 2
+"""At most one double: of two calls nobody knows how they ended, and there is no third."""
 
 # What nobody has sent (again) is not ours to begin: a stray message must not cut short the pause before a retry.
 LEASE = """
@@ -98,9 +104,12 @@ class Runner:
         try:
             if row.attempts > definition.max_attempts:
                 raise RuntimeError("the worker ended in the midst of every attempt")
-            with transaction.atomic():
-                definition.run(now=clock.now(), **row.arguments)
-                _complete(row)
+            if definition.is_outside:
+                _reach_out(row, definition)
+            else:
+                with transaction.atomic():
+                    definition.run(now=clock.now(), **row.arguments)
+                    _complete(row)
         except _LostError:
             log.warning("job.lost", job=row.pk, name=row.name)
             return "lost"
@@ -129,9 +138,38 @@ def _unknown(**_: object) -> None:
     raise LookupError("this worker knows no job of that name")
 
 
+def _reach_out(row: JobRow, definition: jobs.JobDefinition) -> None:
+    """Prepare and write down that a call begins, in one transaction; make the call in none; complete the row."""
+    if row.calls_unknown >= MOST_UNKNOWN_CALLS:
+        raise jobs.NeverDoneError("nobody knows how its last two calls ended")
+    with transaction.atomic():
+        call = definition.run(now=clock.now(), key=key_of(row), **row.arguments)
+        if call is None:
+            _complete(row)
+            return
+        if not _ours(row).update(calls_unknown=row.calls_unknown + 1):
+            raise _LostError
+    try:
+        call()
+    except jobs.NotDoneError:
+        raise
+    except Exception:
+        row.calls_unknown += 1
+        raise
+    _complete(row)
+
+
+def key_of(row: JobRow) -> str:
+    """The name of a job's outside effect: the same at every attempt, and after a restore of the database."""
+    return f"{row.name}.{row.pk}.{row.created_at:%Y%m%d%H%M%S}"
+
+
+def _ours(row: JobRow) -> QuerySet[JobRow]:
+    return JobRow.objects.filter(pk=row.pk, fence=row.fence, status=JobRow.Status.PENDING)
+
+
 def _complete(row: JobRow) -> None:
-    ours = JobRow.objects.filter(pk=row.pk, fence=row.fence, status=JobRow.Status.PENDING)
-    if not ours.update(status=JobRow.Status.DONE, finished_at=clock.now(), lease_until=None):
+    if not _ours(row).update(status=JobRow.Status.DONE, finished_at=clock.now(), lease_until=None):
         raise _LostError
 
 
@@ -139,14 +177,16 @@ def _fail(row: JobRow, definition: jobs.JobDefinition, error: Exception) -> str:
     """Have the job tried again after a pause, or give it up. Returns failed, dead or lost."""
     now = clock.now()
     reason = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS].replace("\0", "")
-    ours = JobRow.objects.filter(pk=row.pk, fence=row.fence, status=JobRow.Status.PENDING)
-    if row.attempts >= definition.max_attempts:
+    ours = _ours(row)
+    is_hopeless = isinstance(error, jobs.NeverDoneError) or row.calls_unknown >= MOST_UNKNOWN_CALLS
+    if row.attempts >= definition.max_attempts or is_hopeless:
         if not ours.update(status=JobRow.Status.DEAD, finished_at=now, lease_until=None, last_error=reason):
             return "lost"
         log.error("job.dead", job=row.pk, name=row.name, attempts=row.attempts, exc_info=error)
         return "dead"
     pause = min(definition.first_pause * 2 ** (row.attempts - 1), LONGEST_PAUSE)
-    if not ours.update(run_at=now + pause, lease_until=None, sent_at=None, last_error=reason):
+    again = {"run_at": now + pause, "lease_until": None, "sent_at": None, "calls_unknown": row.calls_unknown}
+    if not ours.update(**again, last_error=reason):
         return "lost"
     log.warning("job.failed", job=row.pk, name=row.name, attempt=row.attempts, exc_info=error)
     return "failed"

@@ -2,6 +2,10 @@
 
 A job's function is registered by name with `@job` in a module's `jobs.py`. It runs in one transaction together with
 the completion of its row, which is refused when another worker has taken the job over meanwhile (the row's fence).
+
+What has an effect outside PostgreSQL (a mail, a payment) is registered with `@outside_job`. Its function prepares in a
+transaction and returns the call, which is made after the commit. That commit also says that a call began, so a worker
+killed in the midst leaves a trace: whatever nobody knows the outcome of is tried once more, and no third time.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,6 +22,16 @@ from backend.core.wakeup import wake_relay
 from shared_contracts.jobs import Queue
 
 JobFunction = Callable[..., None]
+OutsideCall = Callable[[], None]
+OutsideFunction = Callable[..., OutsideCall | None]
+
+
+class NotDoneError(Exception):
+    """An outside call that certainly had no effect, such as a refused connection: it may be repeated at will."""
+
+
+class NeverDoneError(Exception):
+    """An outside call that the other side refuses for good, such as an address that is none: it is not repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +39,11 @@ class JobDefinition:
     """A registered job: its function takes `now` and its own arguments by keyword, and ignores any others."""
 
     name: str
-    run: JobFunction
+    run: Callable[..., Any]
     queue: Queue
     max_attempts: int
     first_pause: timedelta
+    is_outside: bool = False
 
 
 _registry: dict[str, JobDefinition] = {}
@@ -44,13 +59,38 @@ def job(
     """Register a job under `module.verb_noun`. It is retried after pauses that double; then it is dead, and kept."""
 
     def register(function: JobFunction) -> JobFunction:
-        known = _registry.get(name)
-        if known is not None and known.run.__qualname__ != function.__qualname__:
-            raise LookupError(f"two jobs are called {name}")
-        _registry[name] = JobDefinition(name, function, queue, max_attempts, first_pause)
+        _register(JobDefinition(name, function, queue, max_attempts, first_pause))
         return function
 
     return register
+
+
+def outside_job(
+    name: str,
+    *,
+    queue: Queue = Queue.BULK,
+    max_attempts: int = 12,
+    first_pause: timedelta = timedelta(seconds=2),
+) -> Callable[[OutsideFunction], OutsideFunction]:
+    """Register a job whose effect is outside PostgreSQL.
+
+    Its function also takes `key`, the same text at every attempt, for the other side to know a repetition by. It
+    returns the call to make after its transaction, or None when there is nothing to do. The call says with
+    NotDoneError or NeverDoneError what it knows; any other error leaves the outcome unknown.
+    """
+
+    def register(function: OutsideFunction) -> OutsideFunction:
+        _register(JobDefinition(name, function, queue, max_attempts, first_pause, is_outside=True))
+        return function
+
+    return register
+
+
+def _register(job: JobDefinition) -> None:
+    known = _registry.get(job.name)
+    if known is not None and known.run.__qualname__ != job.run.__qualname__:
+        raise LookupError(f"two jobs are called {job.name}")
+    _registry[job.name] = job
 
 
 def definition(name: str) -> JobDefinition:

@@ -81,6 +81,8 @@ class JobRow(models.Model):
     fence = models.PositiveIntegerField(default=0)
     """Grows with every lease: a worker that lost its lease cannot complete the job."""
     attempts = models.PositiveSmallIntegerField(default=0)
+    calls_unknown = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """Outside calls that began and of which nobody wrote down how they ended."""
     last_error = models.TextField(default="")
     finished_at = models.DateTimeField(null=True)
 

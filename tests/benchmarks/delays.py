@@ -132,4 +132,6 @@ async def _to_jobs(
     if len(delays) < count:
         raise TimeoutError(f"{count - len(delays)} jobs are not done")
     bench.add(GROUP, f"commit → job done, {title}, median", median(delays), "ms", goal if title == "idle" else None)
-    bench.add(GROUP, f"commit → job done, {title}, p99", percentile(delays, 0.99), "ms", None if title == "idle" else goal)
+    bench.add(
+        GROUP, f"commit → job done, {title}, p99", percentile(delays, 0.99), "ms", None if title == "idle" else goal
+    )

@@ -230,7 +230,9 @@ async def _ask_for_help(bench: Bench, platform: Platform) -> None:
         delays.append((offered[index] - began) * 1000)
         await asyncio.sleep(0.02)
     bench.add(GROUP, "POST /assistance/ answered, 10,000 on duty, p95", percentile(answers, 0.95), "ms")
-    bench.add(GROUP, "POST /assistance/ → first offer at a socket, 10,000 on duty, p95", percentile(delays, 0.95), "ms", 100)
+    bench.add(
+        GROUP, "POST /assistance/ → first offer at a socket, 10,000 on duty, p95", percentile(delays, 0.95), "ms", 100
+    )
     for socket in sockets:
         socket.transport.abort()
 

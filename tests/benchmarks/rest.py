@@ -165,5 +165,3 @@ def _report(bench: Bench, ours: Variant, bare: Variant) -> None:
         bench.add(GROUP, f"{kind}: CPU, Callout / bare", median(ratios), "×", goal)
         bench.add(GROUP, f"{kind}: requests a second, Callout", median(ours.per_second[kind]), "/s")
         bench.add(GROUP, f"{kind}: p95 on {CONNECTIONS} connections, Callout", median(ours.ms[kind]), "ms")
-
-

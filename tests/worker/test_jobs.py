@@ -208,3 +208,104 @@ class TestRunner:
             assert runner.run(job_id) == "done"
         assert renewed.is_set()
         assert runner.running == 0
+
+
+class Provider:
+    """The other side of an outside call: it counts what reaches it, and can fail in every way."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.fails: Exception | None = None
+
+    def call(self, key: str) -> None:
+        assert not connection.in_atomic_block
+        self.keys.append(key)
+        if self.fails is not None:
+            raise self.fails
+
+
+@pytest.fixture
+def provider(known_jobs: None, spine: None) -> Provider:
+    provider = Provider()
+
+    @jobs.outside_job("tests.reach_out", max_attempts=4, first_pause=timedelta(seconds=4))
+    def reach_out(*, key: str, is_needed: bool = True, **_: object) -> jobs.OutsideCall | None:
+        leave_a_trace("prepared")
+        return (lambda: provider.call(key)) if is_needed else None
+
+    return provider
+
+
+def killed(job_id: int, provider: Provider) -> None:
+    """A worker ends between the call and the row, and its lease runs out."""
+    provider.fails = KeyboardInterrupt()  # type: ignore[assignment]  # no handler of jobs sees it, as with a kill
+    with pytest.raises(KeyboardInterrupt):
+        Runner().run(job_id)
+    provider.fails = None
+    expire(job_id)
+
+
+class TestOutsideJobs:
+    """Seen red with these bugs planted: the call in the transaction, no trace of a call that began, a third call."""
+
+    def test_calls_once_after_its_preparation_is_committed(self, provider: Provider) -> None:
+        job_id = sent(write_job("tests.reach_out"))
+        assert [Runner().run(job_id), Runner().run(job_id)] == ["done", None]
+        row = JobRow.objects.get()
+        assert (row.status, row.attempts, row.calls_unknown, EventRow.objects.count()) == ("done", 1, 1, 1)
+        assert provider.keys == [f"tests.reach_out.{job_id}.{row.created_at:%Y%m%d%H%M%S}"]
+
+    def test_calls_nobody_when_there_is_nothing_to_do(self, provider: Provider) -> None:
+        job_id = sent(write_job("tests.reach_out", is_needed=False))
+        assert Runner().run(job_id) == "done"
+        assert (provider.keys, JobRow.objects.get().calls_unknown) == ([], 0)
+
+    def test_repeats_what_certainly_was_not_done(self, provider: Provider) -> None:
+        job_id = write_job("tests.reach_out")
+        provider.fails = jobs.NotDoneError("refused")
+        outcomes = [Runner().run(sent(job_id)) for _ in range(3)]
+        provider.fails = None
+        assert [*outcomes, Runner().run(sent(job_id))] == ["failed"] * 3 + ["done"]
+        assert len(set(provider.keys)) == 1
+
+    def test_gives_up_at_once_what_is_refused_for_good(self, provider: Provider) -> None:
+        job_id = sent(write_job("tests.reach_out"))
+        provider.fails = jobs.NeverDoneError("no such address")
+        assert Runner().run(job_id) == "dead"
+        assert JobRow.objects.get().last_error == "NeverDoneError: no such address"
+
+    def test_repeats_an_unknown_outcome_once(self, provider: Provider) -> None:
+        job_id = write_job("tests.reach_out")
+        provider.fails = TimeoutError("no answer")
+        assert [Runner().run(sent(job_id)) for _ in range(3)] == ["failed", "dead", None]
+        assert len(provider.keys) == 2
+        assert JobRow.objects.get().last_error == "TimeoutError: no answer"
+
+    def test_makes_one_double_at_most_however_often_it_is_killed(self, provider: Provider) -> None:
+        job_id = sent(write_job("tests.reach_out"))
+        killed(job_id, provider)
+        assert Runner().run(job_id) == "done"
+        assert len(provider.keys) == 2
+        other = sent(write_job("tests.reach_out"))
+        killed(other, provider)
+        killed(other, provider)
+        assert Runner().run(other) == "dead"
+        assert len(provider.keys) == 4
+        assert JobRow.objects.get(pk=other).last_error == "NeverDoneError: nobody knows how its last two calls ended"
+
+    def test_makes_no_call_for_a_job_that_was_taken_over(self, provider: Provider) -> None:
+        @jobs.outside_job("tests.overtaken_outside")
+        def overtaken(*, key: str, **_: object) -> jobs.OutsideCall:
+            def work() -> None:
+                JobRow.objects.update(fence=99)
+                connection.close()
+
+            other = threading.Thread(target=work)
+            other.start()
+            other.join()
+            return lambda: provider.call(key)
+
+        job_id = sent(write_job("tests.overtaken_outside"))
+        assert Runner().run(job_id) == "lost"
+        assert provider.keys == []
+        assert JobRow.objects.get().calls_unknown == 0

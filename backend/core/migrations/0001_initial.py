@@ -138,6 +138,7 @@ class Migration(migrations.Migration):
                 ("lease_until", models.DateTimeField(null=True)),
                 ("fence", models.PositiveIntegerField(default=0)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("calls_unknown", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("last_error", models.TextField(default="")),
                 ("finished_at", models.DateTimeField(null=True)),
             ],
