@@ -16,14 +16,18 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
-from backend.cli.__main__ import parser
+from backend.cli.__main__ import HELP, parser
 from backend.cli.processes import PORTS, ROLES
 from backend.cli.supervisor import fetch
 from backend.cli.unprivileged import temporary_home
+from backend.core import metrics  # noqa: F401  (its figures are registered when it is read)
 from backend.core.environment import Environment
+from realtime.metrics import Metrics
 from tests.servers import copy_template, servers, with_database
 from tests.support.forgeries import pem_pair
+from worker import metrics as worker_metrics  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 Service = dict[str, Any]
@@ -97,12 +101,12 @@ class TestCompose:
         assert {found[1] for text in texts(COMPOSE) for found in VARIABLE.finditer(text)} <= EXPLAINED
 
     def test_each_setting_reaches_the_backend(self) -> None:
-        of_the_image = {"BACKEND_HOST", "LOG_FORMAT"}
+        of_the_image = {"BACKEND_HOST", "LOG_FORMAT", "CALLOUT_HOME"}
         for_development = {"DEBUG", "CLOCK_MOVABLE", "RATE_LIMITS"}
         fixed = {"DATABASE_OWNER_URL", "BACKEND_PORT", "WORKER_HEALTH_PORT", "RELAY_HEALTH_PORT"}
-        fields = {field.upper() for field in Environment.model_fields}
         given = SERVICES["backend"]["environment"].keys()
-        assert fields - given == of_the_image | for_development | fixed
+        missing = {field.upper() for field in Environment.model_fields} - given - of_the_image - for_development - fixed
+        assert not missing, "x-backend in docker-compose.yml does not hand these on"
         assert (
             SERVICES["worker"]["environment"] == SERVICES["relay"]["environment"] == SERVICES["backend"]["environment"]
         )
@@ -219,3 +223,21 @@ def await_ready(process: subprocess.Popen[bytes], port: int, path: str) -> None:
         assert process.poll() is None, "it ended"
         assert time.monotonic() < deadline, fetch("127.0.0.1", port, path)
         time.sleep(0.1)
+
+
+class TestReadme:
+    def test_explains_every_figure_and_no_other(self) -> None:
+        """Names as Prometheus reads them."""
+        text = (ROOT / "README.md").read_text()
+        families = [*REGISTRY.collect(), *Metrics().registry.collect()]
+        served = {
+            family.name + ("_total" if family.type == "counter" else "")
+            for family in families
+            if family.name.startswith("callout_")
+        }
+        assert set(re.findall(r"callout_[a-z_]+[a-z]", text)) == served
+
+    def test_names_commands_that_there_are(self) -> None:
+        named = set(re.findall(r"\./callout ([a-z]+)", (ROOT / "README.md").read_text()))
+        known = {line.split()[0] for line in HELP.read_text().splitlines() if re.match(r"  [a-z]", line)}
+        assert named <= known
