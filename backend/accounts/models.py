@@ -1,4 +1,4 @@
-"""People, their sessions, and what assistants must show: vehicle and licence."""
+"""People, how they prove who they are, their sessions, and what assistants must show: vehicle and licence."""
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.fields import ArrayField
@@ -43,6 +43,8 @@ class User(AbstractBaseUser):
     roles = ArrayField(models.CharField(max_length=12, choices=[(role.value, role.value) for role in Role]))
     is_active = models.BooleanField(default=True)
     is_verified = models.BooleanField(default=False)
+    email_verified_at = models.DateTimeField(null=True)
+    """When this person proved that the present e-mail address is theirs. `is_verified` may also rest on a number."""
     bio = models.CharField(max_length=1000, default="")
     city = models.CharField(max_length=100, default="")
     country = models.CharField(max_length=2, default="")
@@ -53,6 +55,8 @@ class User(AbstractBaseUser):
     time_zone = models.CharField(max_length=64, default="UTC")
     language = models.CharField(max_length=10, default="en")
     hide_presence = models.BooleanField(default=False)
+    photo = models.CharField(max_length=60, default="")
+    """The folder of its squares in storage; empty without one."""
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -132,3 +136,70 @@ class RefreshToken(models.Model):
 
     class Meta:
         db_table = "accounts_refresh_token"
+
+
+class SecondFactor(models.Model):
+    """A person's TOTP (RFC 6238). Without `confirmed_at` it is being set up and guards nothing yet."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="second_factor")
+    sealed_secret = models.BinaryField(max_length=60)
+    """Encrypted for this person with a key made from SECRET_KEY."""
+    created_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True)
+    last_step = models.BigIntegerField(default=0)
+    """The time step of the last code that was taken: none up to it is taken again."""
+    failures = models.PositiveSmallIntegerField(default=0)
+    """Wrong codes in a row."""
+    failed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "accounts_second_factor"
+
+
+class RecoveryCode(models.Model):
+    """A code for who lost the phone. It works once: then the row is deleted."""
+
+    factor = models.ForeignKey(SecondFactor, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.BinaryField(max_length=32)
+    """SHA-256; the code has 118 random bits, so that no slower hash is needed."""
+
+    class Meta:
+        db_table = "accounts_recovery_code"
+        constraints = [models.UniqueConstraint(fields=["factor", "digest"], name="recovery_code_once")]
+
+
+class ExternalIdentity(models.Model):
+    """An account elsewhere (OpenID Connect) that signs this person in: known by issuer and subject, never by e-mail."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_external_identity"
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="identity_signs_in_one")]
+
+
+class Invitation(models.Model):
+    """An admin's word that somebody may become a manager: whoever shows the token, or proves the e-mail address."""
+
+    # Null for those by token.
+    email = models.EmailField(max_length=254, null=True)  # noqa: DJ001
+    token_digest = models.BinaryField(max_length=32, null=True)
+    """SHA-256 of 32 random bytes; null for those bound to an e-mail address."""
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        db_table = "accounts_invitation"
+        constraints = [
+            models.UniqueConstraint(fields=["token_digest"], name="invitation_token_once"),
+            models.CheckConstraint(
+                condition=Q(email__isnull=True) ^ Q(token_digest__isnull=True), name="invitation_by_one_means"
+            ),
+        ]
+        indexes = [models.Index(Lower("email"), condition=Q(accepted_at__isnull=True), name="invitation_open")]
