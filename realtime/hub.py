@@ -5,6 +5,7 @@ before anything newer is handed out; another epoch, or a head below the last num
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 FILLS_AT_ONCE = 8
 JOIN_TRIES = 5
+HEADS_MOMENTS = 10
 
 OBEYED = frozenset({AssistanceStatus.type, MemberRemoved.type, SessionEnded.type, AccessChanged.type})
 """Events that are also an order to the node."""
@@ -316,18 +318,23 @@ class Hub:
         self.check_soon([name for name in self._rooms if partition_of(name) in behind], self._timing.heads_jitter)
 
     async def keep_checking(self) -> None:
-        """Ask the heads of all rooms every ten seconds, spread over them. Also keeps epoch and clock fresh."""
-        while True:
-            names = list(self._rooms)
-            batches = [names[start : start + MAX_HEADS] for start in range(0, len(names), MAX_HEADS)] or [[]]
-            for batch in batches:
-                await asyncio.sleep(self._timing.heads / len(batches))
-                try:
-                    await self.check(batch)
-                except BackendAway:
-                    continue
-                except Exception:
-                    log.exception("heads.failed")
+        """Ask the heads of all rooms every ten seconds, spread over them. Also keeps epoch and clock fresh.
+
+        Each room has its moment in the ten seconds, so that one which was joined just now does not wait for longer.
+        """
+        for moment in itertools.cycle(range(HEADS_MOMENTS)):
+            await asyncio.sleep(self._timing.heads / HEADS_MOMENTS)
+            names = [name for name in self._rooms if hash(name) % HEADS_MOMENTS == moment]
+            for start in range(0, len(names) or (moment == 0), MAX_HEADS):
+                self._spawn(self._check_once(names[start : start + MAX_HEADS]))
+
+    async def _check_once(self, names: Sequence[str]) -> None:
+        try:
+            await self.check(names)
+        except BackendAway:
+            pass  # the next time comes soon
+        except Exception:
+            log.exception("heads.failed")
 
     async def _check_until_done(self, names: Sequence[str], jitter: float) -> None:
         pause = self._timing.retry
