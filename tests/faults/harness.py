@@ -37,6 +37,9 @@ SETTINGS = {
 }
 """Every person has an address of their own, a wave asks a crowd, and timers run all the time."""
 
+LOOKED_AT_SECONDS = 0.2
+"""Every process looks at the test clock ten times a second."""
+
 PLACES = [(36.0, -1.0), (34.0, 1.0), (32.0, 3.0), (30.0, 5.0), (28.0, 7.0)]
 """Where zones lie: hundreds of kilometres apart."""
 
@@ -64,7 +67,9 @@ class Field(Stack):
         return [self.url(name) for name in self.ports if role_of(name) == role and self.keeper(name).is_alive()]
 
     def move_clock(self, by: timedelta) -> None:
+        """Move everybody's clock, and wait until every process has looked at it."""
         database.advance_clock(self.environment, by)
+        time.sleep(LOOKED_AT_SECONDS)
 
 
 class Run:
