@@ -35,12 +35,12 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 
 
 def prometheus(request: HttpRequest) -> HttpResponse:
-    """The figures, for readers on this machine; for others this address does not exist."""
+    """The figures, for readers on this machine and not behind a proxy on it; for others there is no such address."""
     try:
         local = ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:
         local = False
-    if not local:
+    if not local or "X-Forwarded-For" in request.headers:
         raise Http404
     return HttpResponse(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 

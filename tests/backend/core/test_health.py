@@ -45,3 +45,4 @@ class TestHealth:
         client.get("/healthz")
         assert b"callout_request_seconds" in client.get("/metrics").content
         assert client.get("/metrics", REMOTE_ADDR="192.0.2.1").status_code == 404
+        assert client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 404
