@@ -1,6 +1,7 @@
 """One line of JSON per happening (or a readable one on a terminal), always with the id of the request behind it."""
 
 import logging
+import re
 import sys
 
 import structlog
@@ -35,6 +36,7 @@ def configure() -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _without_rows,
                 renderer,
             ],
         )
@@ -45,3 +47,13 @@ def configure() -> None:
     # Each request is told once, by our own middleware.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
     logging.getLogger("django.server").setLevel(logging.CRITICAL)
+
+
+def _without_rows(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """PostgreSQL tells with an error which row it was about: that is people's data, and no log's."""
+    if "exception" in line:
+        line["exception"] = _ROW.sub("DETAIL:  (left out)", line["exception"])
+    return line
+
+
+_ROW = re.compile(r"DETAIL: .*?(?=\n\n(?:The above|During handling)|\Z)", re.DOTALL)
