@@ -105,6 +105,15 @@ class TestLauncher:
         start(installed, "up")
         assert (installed / ".venv" / "installed").read_text() == stamp
 
+    def test_installs_for_an_image_that_holds_one_lock_and_nothing_else_yet(self, checkout: Path) -> None:
+        (checkout / "requirements-dev.lock").unlink()
+        (checkout / "backend").rename(checkout / "later")
+        installing = start(checkout, "install")
+        assert (installing.returncode, installing.stdout) == (0, ""), installing.stderr
+        (checkout / "later").rename(checkout / "backend")
+        again = start(checkout, "run")
+        assert (again.returncode, again.stderr) == (0, ""), again.stderr
+
     def test_installs_again_when_the_lock_has_changed(self, installed: Path) -> None:
         lock_to(installed, make_wheel(installed.parent / "wheels", version=2))
         again = start(installed, "up")
