@@ -76,6 +76,14 @@ LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / ".callout" / "static"
 
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend" if ENV.email_host else "backend.core.mail.delivery.FolderBackend"
+)
+EMAIL_HOST, EMAIL_PORT = ENV.email_host, ENV.email_port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = ENV.email_user, ENV.email_password
+EMAIL_USE_TLS, EMAIL_USE_SSL = ENV.email_security == "starttls", ENV.email_security == "tls"
+EMAIL_TIMEOUT = 10
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 CORS_ALLOWED_ORIGINS = list(ENV.cors_allowed_origins)
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "x-request-id"]

@@ -36,6 +36,7 @@ class Environment(BaseSettings):
     debug: bool = False
     secret_key: str = DEVELOPMENT_SECRET
     allowed_hosts: CommaList = ("localhost", "127.0.0.1", "[::1]")
+    callout_home: str = ".callout"
 
     database_url: str = "postgresql://callout_app@localhost:5432/callout"
     database_owner_url: str = ""
@@ -61,6 +62,20 @@ class Environment(BaseSettings):
 
     cors_allowed_origins: CommaList = ()
     trusted_proxies: CommaList = ()
+    public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
+    email_host: str = ""
+    email_port: int = Field(587, ge=1, le=65535)
+    email_security: Literal["starttls", "tls", "none"] = "starttls"
+    email_user: str = ""
+    email_password: str = ""
+    email_from: str = Field("Callout <no-reply@localhost>", pattern=r"^[^\r\n]*@[^\s@>]+>?$")
+    twilio_url: str = Field("https://api.twilio.com", pattern=r"^https?://\S+$")
+    twilio_account_sid: str = Field("", pattern="^[A-Za-z0-9]*$")
+    twilio_auth_token: str = ""
+    twilio_number: str = ""
+    sms_per_day: int = Field(1000, ge=1)
+    sms_per_prefix_per_day: int = Field(500, ge=1)
+
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -134,6 +149,11 @@ class Environment(BaseSettings):
     def keys(self) -> dict[str, TokenKey]:
         """The keys of tokens by their ids; the first one signs."""
         return read_keys(self.token_keys)
+
+    @property
+    def link_base(self) -> str:
+        """Where the links in mails lead, without a slash at the end."""
+        return (self.public_url or f"http://{self.backend_host}:{self.backend_port}").rstrip("/")
 
     @property
     def owner_url(self) -> str:

@@ -1,0 +1,91 @@
+"""What stands at the other end of the wire: a mail server and an HTTP server on this machine; they keep what they get."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass
+class MailServer:
+    """Takes mails, or answers as it is told to."""
+
+    port: int
+    mails: list[EmailMessage] = field(default_factory=list)
+    answer_to_recipient: str = "250 OK"
+    answer_to_data: str = "250 OK"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if self.answer_to_recipient.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return self.answer_to_recipient
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        return self.answer_to_data
+
+
+@contextmanager
+def mail_server() -> Iterator[MailServer]:
+    """A real SMTP server on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        server = MailServer(port=free.getsockname()[1])
+    controller = Controller(server, hostname="127.0.0.1", port=server.port)
+    controller.start()
+    try:
+        yield server
+    finally:
+        controller.stop()
+
+
+@dataclass
+class HttpServer:
+    """Keeps the forms that are posted to it, and answers with a status."""
+
+    url: str = ""
+    status: int = 201
+    forms: list[tuple[str, str, dict[str, list[str]]]] = field(default_factory=list)
+    """Path, `Authorization` header, fields."""
+
+
+@contextmanager
+def http_server() -> Iterator[HttpServer]:
+    """A real HTTP server on a free port."""
+    kept = HttpServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            kept.forms.append((self.path, self.headers.get("Authorization", ""), parse_qs(body)))
+            answer = json.dumps({"sid": "SM1"}).encode()
+            self.send_response(kept.status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    kept.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield kept
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(2)
