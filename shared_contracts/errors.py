@@ -13,8 +13,10 @@ class ErrorCode(StrEnum):
     NOT_AUTHENTICATED = "not_authenticated"
     INVALID_CREDENTIALS = "invalid_credentials"
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - a code, not a secret
+    OTP_REQUIRED = "otp_required"
     # 403
     FORBIDDEN = "forbidden"
+    PROOF_REQUIRED = "proof_required"
     # 404
     NOT_FOUND = "not_found"
     # 405, 406, 413, 415
@@ -40,6 +42,8 @@ class ErrorCode(StrEnum):
     USERNAME_TAKEN = "username_taken"
     ROLE_HELD = "role_held"
     REQUEST_IN_FLIGHT = "request_in_flight"
+    TWO_FACTOR_ON = "two_factor_on"
+    TWO_FACTOR_OFF = "two_factor_off"
     # 412
     PRECONDITION_FAILED = "precondition_failed"
     # 422: readable, but not valid

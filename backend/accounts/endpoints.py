@@ -8,7 +8,17 @@ from ninja.decorators import decorate_view
 from ninja.responses import Status
 
 from backend.accounts import selectors
-from backend.accounts.errors import EmailTaken, InvalidCredentials, PhoneTaken, RoleHeld, UsernameTaken
+from backend.accounts.errors import (
+    EmailTaken,
+    InvalidCredentials,
+    OtpRequired,
+    PhoneTaken,
+    ProofRequired,
+    RoleHeld,
+    TwoFactorIsOff,
+    TwoFactorIsOn,
+    UsernameTaken,
+)
 from backend.accounts.models import User
 from backend.accounts.schemas import (
     LoginIn,
@@ -18,9 +28,13 @@ from backend.accounts.schemas import (
     RegisterIn,
     RoleIn,
     SignedInOut,
+    TwoFactorConfirmIn,
+    TwoFactorIn,
+    TwoFactorOffIn,
+    TwoFactorOut,
     UserOut,
 )
-from backend.accounts.services import ending, profile, registration, roles, signing_in
+from backend.accounts.services import ending, profile, registration, roles, signing_in, two_factor
 from backend.accounts.services.registration import NewAccount
 from backend.accounts.services.signing_in import Device, Tokens
 from backend.core import auth, clock, etags
@@ -78,16 +92,18 @@ def register(request: HttpRequest, payload: RegisterIn) -> Status[dict[str, Any]
     response=SignedInOut,
     auth=None,
     operation_id="login",
-    openapi_extra=problems(InvalidCredentials),
+    openapi_extra=problems(InvalidCredentials, OtpRequired),
 )
 def login(request: HttpRequest, payload: LoginIn) -> dict[str, Any]:
     """Sign in with an e-mail address, a phone number or a username.
 
-    An unknown account, a wrong password, a role that is not held and an account out of use give the same answer.
+    An unknown account, a wrong password, a role that is not held and an account out of use give the same answer. Where
+    two-factor sign-in is on, the right password without `otp` is answered by `otp_required`.
     """
     user, tokens = signing_in.sign_in(
         identifier=payload.identifier,
         password=payload.password,
+        otp=payload.otp,
         roles=payload.roles,
         device=_device(request),
         now=clock.now(),
@@ -116,6 +132,49 @@ def refresh_tokens(request: HttpRequest, payload: RefreshIn) -> dict[str, Any]:
 def logout(request: HttpRequest, payload: LogoutIn | None = None) -> Status[None]:
     """End this session, or with `all` every session of mine. Its tokens and sockets stop at once."""
     ending.sign_out(actor=auth.actor(request), everywhere=payload is not None and payload.all, now=clock.now())
+    return Status(204, None)
+
+
+@router.post(
+    "/auth/two-factor/",
+    response={201: TwoFactorOut},
+    auth=auth.any_user,
+    operation_id="beginTwoFactor",
+    openapi_extra=problems(ProofRequired, TwoFactorIsOn),
+)
+def begin_two_factor(request: HttpRequest, payload: TwoFactorIn) -> Status[two_factor.SetUp]:
+    """Begin to set up two-factor sign-in.
+
+    The secret and the recovery codes are shown this once. Nothing changes until they are confirmed; beginning again
+    replaces them.
+    """
+    # Not kept under an Idempotency-Key: the answer is secret. A repeated request is harmless.
+    return Status(201, two_factor.begin(actor=auth.actor(request), password=payload.password, now=clock.now()))
+
+
+@router.post(
+    "/auth/two-factor/confirm/",
+    response={204: None},
+    auth=auth.any_user,
+    operation_id="confirmTwoFactor",
+    openapi_extra=problems(TwoFactorIsOn, TwoFactorIsOff),
+)
+def confirm_two_factor(request: HttpRequest, payload: TwoFactorConfirmIn) -> Status[None]:
+    """Turn two-factor sign-in on with a code of the authenticator. Signing in takes the next code, not this one."""
+    two_factor.confirm(actor=auth.actor(request), otp=payload.otp, now=clock.now())
+    return Status(204, None)
+
+
+@router.delete(
+    "/auth/two-factor/",
+    response={204: None},
+    auth=auth.any_user,
+    operation_id="endTwoFactor",
+    openapi_extra=problems(ProofRequired, TwoFactorIsOff),
+)
+def end_two_factor(request: HttpRequest, payload: TwoFactorOffIn) -> Status[None]:
+    """Turn two-factor sign-in off, with the password and a code."""
+    two_factor.turn_off(actor=auth.actor(request), password=payload.password, otp=payload.otp, now=clock.now())
     return Status(204, None)
 
 

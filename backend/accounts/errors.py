@@ -1,6 +1,6 @@
 """What may stand in the way of signing up, in, and of changing oneself."""
 
-from backend.core.errors import NotAuthenticated, Problem
+from backend.core.errors import Forbidden, NotAuthenticated, Problem
 from shared_contracts.errors import ErrorCode
 
 
@@ -24,3 +24,21 @@ class UsernameTaken(Problem):
 
 class RoleHeld(Problem):
     code, title = ErrorCode.ROLE_HELD, "You hold this role already."
+
+
+class OtpRequired(NotAuthenticated):
+    """Told only to who gave the right password."""
+
+    code, title = ErrorCode.OTP_REQUIRED, "This account has two-factor sign-in: send a code as `otp`, too."
+
+
+class ProofRequired(Forbidden):
+    code, title = ErrorCode.PROOF_REQUIRED, "Prove that it is you: your password, a code, or a fresh sign-in is wanted."
+
+
+class TwoFactorIsOn(Problem):
+    code, title = ErrorCode.TWO_FACTOR_ON, "Two-factor sign-in is on already."
+
+
+class TwoFactorIsOff(Problem):
+    code, title = ErrorCode.TWO_FACTOR_OFF, "Two-factor sign-in is not on."

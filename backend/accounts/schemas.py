@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictB
 from backend.accounts import rules
 from backend.accounts.models import LicenceCategory, ServiceType, User, VehicleClass
 from backend.accounts.services.assistants import AssistantFields, DrivingLicense
+from backend.core import clock
 from backend.core.actor import SELF_SERVICE, Role
 from backend.core.environment import environment
 from backend.core.schemas import In, Line, Out, Text
@@ -84,6 +85,15 @@ Username = Annotated[
         # Without a letter it could be read as a telephone number at sign-in.
         pattern=r"^[0-9._-]*[A-Za-z][A-Za-z0-9._-]*$",
         examples=["amel-haddad"],
+    ),
+]
+Otp = Annotated[
+    Line,
+    Field(
+        min_length=6,
+        max_length=40,
+        description="Six digits of the authenticator; instead of them also a recovery code, where two-factor is on.",
+        examples=["492039"],
     ),
 ]
 Password = Annotated[Text, Field(max_length=128, examples=["correct horse battery staple"])]
@@ -187,12 +197,40 @@ class LoginIn(In):
         list[Role] | None,
         Field(min_length=1, max_length=len(Role), description="Only an account that holds one of these."),
     ] = None
+    otp: Annotated[Otp | None, Field(description="A code of the second factor, where it is on.")] = None
 
 
 class RefreshIn(In):
     """A refresh token that was not used yet."""
 
     refresh: Annotated[Text, Field(min_length=1, max_length=MAX_TOKEN_LENGTH, examples=["eyJhbGciOiJIUzI1NiIs…"])]
+
+
+class TwoFactorIn(In):
+    """Whose second factor it will be is proved by the password; who signed in within five minutes may leave it out."""
+
+    password: Annotated[Password | None, Field(min_length=1)] = None
+
+
+class TwoFactorOut(Out):
+    """Shown once: the secret for the authenticator, as text and as the content of a QR code, and recovery codes."""
+
+    secret: Annotated[str, Field(examples=["JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"])]
+    otpauth_uri: Annotated[str, Field(examples=["otpauth://totp/Callout:amel%40example.org?secret=JBSWY3DPEHPK3PXP"])]
+    recovery_codes: Annotated[list[str], Field(description="Each signs in once.", examples=[["7gk2mx-94hvtd-…"]])]
+
+
+class TwoFactorConfirmIn(In):
+    """What the authenticator shows."""
+
+    otp: Annotated[str, Field(pattern="^[0-9]{6}$", examples=["492039"])]
+
+
+class TwoFactorOffIn(In):
+    """Both proofs. An account without a password signs in within five minutes before instead."""
+
+    password: Annotated[Password | None, Field(min_length=1)] = None
+    otp: Otp
 
 
 class LogoutIn(In):

@@ -6,13 +6,27 @@ from django.db import connection
 
 from backend.core import auth, clock
 from backend.core.actor import Actor
+from backend.core.environment import environment
 
-_ALIVE = (
-    "FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
-    " WHERE s.ended_at IS NULL AND s.expires_at > %s AND u.is_active"
-)
-_ONE = f"SELECT u.roles {_ALIVE} AND s.id = %s AND u.id = %s"
-_MANY = f"SELECT s.id, u.id, u.roles {_ALIVE} AND (s.id, u.id) IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[]))"  # noqa: S608 - only our own texts
+_FROM = "FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
+_ALIVE = "WHERE s.ended_at IS NULL AND s.expires_at > %s AND u.is_active"
+_ONE = "s.id = %s AND u.id = %s"
+_MANY = "(s.id, u.id) IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[]))"
+
+
+def _statement(columns: str, whose: str) -> str:
+    """The live sessions and the roles that serve at present.
+
+    Where managers need a second factor, their roles sleep without one: they can sign in, and set it up.
+    """
+    roles, tables = "u.roles", _FROM
+    if environment().require_two_factor_for_managers:
+        roles = (
+            "CASE WHEN f.confirmed_at IS NULL"
+            " THEN array_remove(array_remove(u.roles, 'manager'), 'admin') ELSE u.roles END"
+        )
+        tables = f"{_FROM} LEFT JOIN accounts_second_factor f ON f.user_id = u.id"
+    return f"SELECT {columns}{roles} {tables} {_ALIVE} AND {whose}"
 
 
 class Sessions:
@@ -21,7 +35,7 @@ class Sessions:
     def actor_of(self, *, session_id: int, user_id: int) -> Actor | None:
         """The person and their present roles, or None. One query."""
         with connection.cursor() as cursor:
-            cursor.execute(_ONE, [clock.now(), session_id, user_id])
+            cursor.execute(_statement("", _ONE), [clock.now(), session_id, user_id])
             row: tuple[list[str]] | None = cursor.fetchone()
         return Actor(id=user_id, roles=frozenset(row[0]), session_id=session_id) if row else None
 
@@ -29,7 +43,7 @@ class Sessions:
         """Of many (session id, user id): the people of those alive, by session id. One query."""
         session_ids, user_ids = [pair[0] for pair in sessions], [pair[1] for pair in sessions]
         with connection.cursor() as cursor:
-            cursor.execute(_MANY, [clock.now(), session_ids, user_ids])
+            cursor.execute(_statement("s.id, u.id, ", _MANY), [clock.now(), session_ids, user_ids])
             rows: list[tuple[int, int, list[str]]] = cursor.fetchall()
         return {
             session_id: Actor(id=user_id, roles=frozenset(roles), session_id=session_id)

@@ -47,6 +47,7 @@ class Environment(BaseSettings):
     access_token_minutes: int = Field(15, ge=1, le=60)
     refresh_token_days: int = Field(30, ge=1, le=90)
     refresh_grace_seconds: int = Field(10, ge=0, le=60)
+    require_two_factor_for_managers: bool = False
     realtime_credential: str = DEVELOPMENT_SECRET
 
     backend_host: str = "127.0.0.1"

@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, TypeVar
 
+import pyotp
 import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from backend.accounts import public
-from backend.accounts.models import RefreshToken, Session, User
+from backend.accounts.models import RecoveryCode, RefreshToken, SecondFactor, Session, User
 from backend.accounts.services import roles
+from backend.accounts.services.passwords import hash_password
 from backend.core import clock
 from backend.core.errors import NotFound
 from backend.core.models import EventRow
@@ -158,3 +160,27 @@ class TestDeactivation:
         assert isinstance(answer, Answer)
         assert answer.code == "invalid_credentials"
         assert not Session.objects.filter(user=me, ended_at=None).exists()
+
+
+class TestTwoFactor:
+    @pytest.fixture
+    def factor(self) -> tuple[Member, dict[str, Any]]:
+        person = make_member("client", username="racer", password=hash_password(PASSWORD))
+        body = Api().as_(person).post("/auth/two-factor/", {}).body
+        SecondFactor.objects.update(confirmed_at=clock.now())
+        return person, body
+
+    def test_lets_one_of_twenty_in_with_the_same_code(self, factor: tuple[Member, dict[str, Any]]) -> None:
+        person, body = factor
+        for codes in ([pyotp.TOTP(body["secret"]).now()], body["recovery_codes"][:1]):
+            asked = {"identifier": "racer", "password": PASSWORD, "otp": codes[0]}
+            answers = crowd(lambda _, asked=asked: Api().post("/auth/login/", asked))  # type: ignore[misc]
+            assert Counter(answer.status for answer in answers) == {200: 1, 401: AT_ONCE - 1}
+        assert Session.objects.filter(user_id=person.id).count() == 3
+        assert RecoveryCode.objects.count() == 9
+
+    def test_judges_five_of_twenty_wrong_codes(self, factor: tuple[Member, dict[str, Any]]) -> None:
+        asked = {"identifier": "racer", "password": PASSWORD, "otp": "000000"}
+        answers = crowd(lambda _: Api().post("/auth/login/", asked))
+        assert Counter(answer.code for answer in answers) == {"invalid_credentials": AT_ONCE}
+        assert SecondFactor.objects.get().failures == 5

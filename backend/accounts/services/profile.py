@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 
 from backend.accounts.models import User
-from backend.accounts.services.registration import names_of
+from backend.accounts.services.names import names_of
 from backend.accounts.services.uniqueness import decided_by_the_database
 from backend.core import audit
 from backend.core.actor import Actor
@@ -43,6 +43,8 @@ def change_profile(
         return user
     if not {"email", "phone_number"}.isdisjoint(different):
         different["is_verified"] = False
+    if "email" in different:
+        different["email_verified_at"] = None
     with decided_by_the_database():
         save_changes(user, different, now=now)
     audit.record(

@@ -17,6 +17,7 @@ from backend.accounts.services.assistants import (
     save_profile,
     tell_assistant_changed,
 )
+from backend.accounts.services.names import names_of
 from backend.accounts.services.passwords import hash_password
 from backend.accounts.services.signing_in import Device, Tokens, open_session
 from backend.accounts.services.uniqueness import decided_by_the_database
@@ -127,22 +128,6 @@ def _create(account: NewAccount, encoded: str, *, now: datetime) -> User:
         now=now,
     )
     return user
-
-
-def names_of(*, name: str | None, first_name: str | None, last_name: str | None) -> dict[str, str]:
-    """All three names from those that are there. Raises a 422 when the whole would have more than 150 characters."""
-    if name is None:
-        name = rules.join_names(first_name or "", last_name or "")
-    if len(name) > 150:
-        raise ValidationFailed(
-            errors=[{"field": "body.last_name", "code": "string_too_long", "message": "150 characters in all at most"}]
-        )
-    first, last = rules.split_name(name)
-    return {
-        "name": name,
-        "first_name": first if first_name is None else first_name,
-        "last_name": last if last_name is None else last_name,
-    }
 
 
 def _save_under_a_username(user: User, *, wanted: str | None) -> None:

@@ -19,6 +19,7 @@ from backend.accounts import rules
 from backend.accounts.errors import InvalidCredentials
 from backend.accounts.models import RefreshToken, Session, User
 from backend.accounts.selectors import hold_active
+from backend.accounts.services import two_factor
 from backend.accounts.services.ending import end_one
 from backend.accounts.services.passwords import is_password_of
 from backend.core import tokens
@@ -55,18 +56,25 @@ class _RefreshClaims(BaseModel):
 
 
 def sign_in(
-    *, identifier: str, password: str, roles: Collection[Role] | None, device: Device, now: datetime
+    *,
+    identifier: str,
+    password: str,
+    roles: Collection[Role] | None,
+    device: Device,
+    now: datetime,
+    otp: str | None = None,
 ) -> tuple[User, Tokens]:
     """Open a session for whoever has this identifier and password, and one of the roles if any are named.
 
     `identifier` is an e-mail address, a phone number or a username. An unknown one costs the same query and the same
-    hash as a wrong password. Raises InvalidCredentials.
+    hash as a wrong password. Raises InvalidCredentials, and OtpRequired when all is right but `otp` is missing.
     """
     user = _find(identifier)
     if user is not None and (not user.is_active or (roles is not None and not set(roles) & set(user.roles))):
         user = None
     if not is_password_of(user, password) or user is None:
         raise InvalidCredentials
+    two_factor.ask_for_code(user=user, otp=otp, now=now)
     with transaction.atomic():
         try:
             # Whoever was deactivated while the password was checked must not be left with a session.
@@ -82,7 +90,8 @@ def _find(identifier: str) -> User | None:
     wanted = Q(small_email=Lower(Value(identifier))) if "@" in identifier else Q(small_name=Lower(Value(identifier)))
     if number is not None:
         wanted = Q(phone_number=number, phone_signs_in=True)
-    return User.objects.alias(small_email=Lower("email"), small_name=Lower("username")).filter(wanted).first()
+    people = User.objects.select_related("second_factor")
+    return people.alias(small_email=Lower("email"), small_name=Lower("username")).filter(wanted).first()
 
 
 @transaction.atomic(savepoint=False)
