@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from django.db import OperationalError
 from django.test import Client, RequestFactory
 
-from backend.core import limits, middleware
+from backend.core import idempotency, limits, middleware
 from backend.core.environment import environment
 from backend.core.middleware import address_of
 from shared_contracts.internal import CREDENTIAL_HEADER
@@ -62,6 +63,18 @@ class TestProblems:
         answer = api.get("/tariffs/")
         assert (answer.status, answer.code) == (500, "internal_error")
         assert "secret" not in str(answer.body)
+
+    def test_a_database_lost_around_a_view_is_unavailable_not_broken(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Red with: Django's own handler before ours, which made it a 500 that no line of the log told of."""
+
+        def lost(*_: object) -> None:
+            raise OperationalError("the connection is closed")
+
+        monkeypatch.setattr(idempotency, "authenticate", lost)
+        answer = api.post("/assistance/7/accept/")
+        assert (answer.status, answer.code) == (503, "unavailable")
 
     def test_an_unknown_filter_is_refused(self, api: Api) -> None:
         answer = api.get("/tariffs/", ordering="password", user__password__startswith="a")
