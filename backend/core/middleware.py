@@ -50,6 +50,7 @@ class RequestContext:
         request_id = acceptable_request_id(request.headers.get("X-Request-ID"))
         with caused_by(request_id, client_address=address_of(request)):
             try:
+                _check_host(request)
                 response = self.get_response(request)
             except Exception as error:  # noqa: BLE001 - the last line of defence: never Django's own page
                 response = problem_response(from_exception(error))
@@ -59,6 +60,12 @@ class RequestContext:
             response["X-Request-ID"] = request_id
             _note(request, response, time.perf_counter() - started)
         return response
+
+
+def _check_host(request: HttpRequest) -> None:
+    """Only the hosts of ALLOWED_HOSTS have an API here. The sidecar calls by an inner name, and probes by any."""
+    if request.path.startswith("/api/") and not is_sidecar(request):
+        request.get_host()
 
 
 def _as_problem(response: HttpResponseBase) -> HttpResponseBase:

@@ -97,6 +97,15 @@ class TestHeaders:
         assert re.findall(r"(?:src|href)=[\"'](https?:)?//", response.content.decode()) == []
         assert "'self'" in response["Content-Security-Policy"]
 
+    def test_another_host_s_name_has_no_api_here(self, api: Api) -> None:
+        answer = api.with_headers(Host="evil.example.org").get("/tariffs/")
+        assert (answer.status, answer.code) == (400, "malformed")
+
+    def test_the_sidecar_and_probes_may_call_by_any_name(self, api: Api, client: Client) -> None:
+        sidecar = api.with_headers(Host="backend:8000", **{CREDENTIAL_HEADER: environment().realtime_credential})
+        assert sidecar.get("/tariffs/").status == 200
+        assert client.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
+
     def test_other_origins_are_let_in_only_by_name(self, api: Api, settings: object) -> None:
         settings.CORS_ALLOWED_ORIGINS = ["https://app.example.org"]  # type: ignore[attr-defined]
         allowed = api.with_headers(Origin="https://app.example.org").get("/tariffs/").headers
