@@ -94,8 +94,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if ENV.environment == "production" else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = ENV.environment == "production"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.trusted_proxies else None
 
-# What escapes a view reaches core.middleware, which answers with a problem and tells the log: Django would answer with a
-# page of its own before that, and a lost connection of the decorators around a view would be a 500.
+# What escapes a view reaches core.middleware, which answers with a problem and tells the log. Django would answer
+# before that, with a page of its own: a connection lost in a decorator of a view would be a 500 that nobody told of.
 DEBUG_PROPAGATE_EXCEPTIONS = True
 
 # structlog owns the format of every line (core.logs); Django only hands its records over.
