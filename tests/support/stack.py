@@ -1,19 +1,21 @@
 """The whole platform as real processes, for tests that need more than one: started once in a test process.
 
-Tests that ask for `stack` form one group, so that pytest-xdist starts one platform and not one per worker. It has a
-database of its own on the suite's PostgreSQL, and a Redis of its own: channels know no databases.
+It has a database of its own on the suite's PostgreSQL, and a Redis of its own: channels know no databases.
 """
 
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import psycopg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from backend.cli import database
-from backend.cli.stack import Stack
+from backend.cli.stack import ROOT, Stack
 from backend.cli.unprivileged import temporary_home
 from tests.servers import copy_template, servers, with_database
 
@@ -55,8 +57,21 @@ def stack() -> Iterator[Platform]:
         yield platform
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+class OnePlatform(LoadScopeScheduling):
+    """Hands out tests one by one, but all of the files that use the platform to the same worker: it starts once.
+
+    (`--dist loadgroup` would do, but pytest-xdist 3.8 loses its groups under pytest 9.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "platform" if _uses_platform(nodeid.partition("::")[0]) else nodeid
+
+
+@cache
+def _uses_platform(file: str) -> bool:
+    return "tests.support.stack import" in (ROOT / file).read_text()
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OnePlatform:
+    return OnePlatform(config, log)
