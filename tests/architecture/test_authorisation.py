@@ -76,6 +76,9 @@ TABLE = {
     "readMe": any_user("GET", "/me/"),
     "updateMe": any_user("PATCH", "/me/", {"city": "Oran"}),
     "takeRole": Rule("POST", "/me/roles/", {"role": "crew"}),
+    "beginTwoFactor": any_user("POST", "/auth/two-factor/", {}),
+    "confirmTwoFactor": Rule("POST", "/auth/two-factor/confirm/", {"otp": "000000"}, others=409),
+    "endTwoFactor": Rule("DELETE", "/auth/two-factor/", {"otp": "000000"}, others=409),
     # dispatch
     "quoteAssistance": any_user("POST", "/assistance/quote/", {"service_type": "towing", "pickup": PLACE}),
     "requestAssistance": only(
@@ -85,9 +88,6 @@ TABLE = {
     "readAssistance": party("GET", "/assistance/{job}/"),
     "acceptAssistance": only(
         ASSISTANTS, "POST", "/assistance/{job}/accept/", assistant="done", rival=409, other_assistant=404
-    "beginTwoFactor": any_user("POST", "/auth/two-factor/", {}),
-    "confirmTwoFactor": Rule("POST", "/auth/two-factor/confirm/", {"otp": "000000"}, others=409),
-    "endTwoFactor": Rule("DELETE", "/auth/two-factor/", {"otp": "000000"}, others=409),
     ),
     "declineAssistance": only(
         ASSISTANTS, "POST", "/assistance/{job}/decline/", assistant=409, rival=409, other_assistant=404
