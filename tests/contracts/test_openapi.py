@@ -47,8 +47,9 @@ def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 
 
 def body_of(operation: dict[str, Any]) -> dict[str, Any] | None:
-    body = operation.get("requestBody")
-    return body and body["content"]["application/json"]["schema"]
+    """The schema of its JSON body; None when it takes none, or a form."""
+    content = operation.get("requestBody", {}).get("content", {})
+    return content.get("application/json", {}).get("schema")
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
