@@ -49,7 +49,8 @@ def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 def body_of(operation: dict[str, Any]) -> dict[str, Any] | None:
     """The schema of its JSON body; None when it takes none, or a form."""
     content = operation.get("requestBody", {}).get("content", {})
-    return content.get("application/json", {}).get("schema")
+    schema: dict[str, Any] | None = content.get("application/json", {}).get("schema")
+    return schema
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
