@@ -32,6 +32,7 @@ class ErrorCode(StrEnum):
     NOT_ON_DUTY = "not_on_duty"
     POSITION_UNKNOWN = "position_unknown"
     LICENCE_EXPIRED = "licence_expired"
+    LICENCE_NOT_APPROVED = "licence_not_approved"
     OFFER_GONE = "offer_gone"
     OPEN_REQUEST_EXISTS = "open_request_exists"
     QUOTE_EXPIRED = "quote_expired"
@@ -51,6 +52,8 @@ class ErrorCode(StrEnum):
     UNKNOWN_FIELD = "unknown_field"
     UNKNOWN_FILTER = "unknown_filter"
     UNKNOWN_REFERENCE = "unknown_reference"
+    INVALID_IMAGE = "invalid_image"
+    INVALID_DOCUMENT = "invalid_document"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     # 429
     RATE_LIMITED = "rate_limited"

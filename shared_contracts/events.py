@@ -4,7 +4,7 @@ Events are versioned by addition: a field may be added with a default, never cha
 one is ignored. Every event is complete enough that the sidecar reads no database.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -155,6 +155,32 @@ class AccessChanged(Event):
     rooms: ClassVar[tuple[str, ...]] = ("user",)
 
 
+class DocumentReviewed(Event):
+    """A manager approved or rejected a document of this person."""
+
+    type: ClassVar[str] = "document.reviewed"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    document_id: int
+    version: int
+    document_type: str
+    status: Literal["approved", "rejected"]
+    reason: str
+
+
+class DocumentExpiring(Event):
+    """An approved document of this person runs out in so many days."""
+
+    type: ClassVar[str] = "document.expiring"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    document_id: int
+    version: int
+    document_type: str
+    expires_on: date
+    days: int
+
+
 class Location(BaseModel):
     """A live location on its way to the others of a job, or to the console. Carries no number and is never replayed."""
 
@@ -180,6 +206,8 @@ NUMBERED: tuple[type[Event], ...] = (
     MemberRemoved,
     SessionEnded,
     AccessChanged,
+    DocumentReviewed,
+    DocumentExpiring,
 )
 """Every event that the backend emits. An event missing here cannot be emitted."""
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 
 from backend.core import clock
 from tests.support.api import Api
@@ -22,6 +24,14 @@ def close_pool() -> Iterator[None]:
     yield
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where this process's files are kept."""
+    folder = tmp_path_factory.mktemp("files")
+    with override_settings(MEDIA_ROOT=folder):
+        yield folder
 
 
 class Moment:

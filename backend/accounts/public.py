@@ -10,17 +10,20 @@ from collections.abc import Collection
 from datetime import datetime
 
 from backend.accounts import rules
-from backend.accounts.schemas import AssistantFieldsIn, PlaceIn
+from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
+from backend.accounts.schemas import AssistantFieldsIn, PhotoOut, PlaceIn
 from backend.accounts.selectors import (
     AssistantView,
     ContactView,
     PersonView,
     assistant_of,
     contacts,
+    get_own,
     has_people,
     hold_active,
     is_email_known,
     people,
+    photo_links,
 )
 from backend.accounts.services.assistants import (
     ASSISTANT_CHANGED,
@@ -30,13 +33,15 @@ from backend.accounts.services.assistants import (
     DrivingLicense,
     update_assistant_profile,
 )
-from backend.accounts.services.profile import set_location
+from backend.accounts.services.profile import set_location, set_photo
 from backend.accounts.services.registration import NewAccount, create_account
-from backend.core.actor import Role
+from backend.core.actor import Actor, Role
 from backend.core.errors import NotFound, invalid_field
 
 __all__ = [
     "ASSISTANT_CHANGED",
+    "PHOTO_CONTENT_TYPE",
+    "PHOTO_SIZES",
     "AssistantFields",
     "AssistantFieldsIn",
     "AssistantListener",
@@ -44,6 +49,7 @@ __all__ = [
     "ContactView",
     "DrivingLicense",
     "PersonView",
+    "PhotoOut",
     "PlaceIn",
     "assistant_of",
     "contacts",
@@ -54,8 +60,12 @@ __all__ = [
     "is_email_known",
     "people",
     "person",
+    "photo_file",
+    "photo_links",
+    "photo_links_of",
     "register_user",
     "set_location",
+    "set_photo",
     "update_assistant_profile",
 ]
 
@@ -66,6 +76,14 @@ def person(user_id: int) -> PersonView:
     if found is None:
         raise NotFound
     return found
+
+
+def photo_links_of(*, actor: Actor, now: datetime) -> dict[str, str]:
+    """The addresses of the caller's photo, as PhotoOut. Raises NotFound without a photo. One query."""
+    links = photo_links(get_own(actor).photo, now=now)
+    if links is None:
+        raise NotFound
+    return links
 
 
 def register_user(

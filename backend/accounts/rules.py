@@ -7,11 +7,20 @@ import phonenumbers
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+PHOTO_SIZES = {"small": 64, "medium": 256, "large": 1024}
+"""The sides of a photo's squares, in pixels."""
+PHOTO_CONTENT_TYPE = "image/webp"
+
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
 """Kana, Han and Hangul: written without spaces, the family's name first."""
 
 _DIALLED = re.compile(r"\+?[\d\s().\-/\u00a0\u200e\u202a\u202c]+")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def photo_file(photo: str, size: int) -> str:
+    """The key of one of a photo's squares."""
+    return f"{photo}/{size}.webp"
 
 
 def one_line(text: str) -> str:

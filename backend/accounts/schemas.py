@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
 
-from backend.accounts import rules
+from backend.accounts import rules, selectors
 from backend.accounts.models import LicenceCategory, ServiceType, User, VehicleClass
 from backend.accounts.services.assistants import AssistantFields, DrivingLicense
 from backend.core import clock
@@ -319,3 +319,16 @@ class SignedInOut(Out):
     user: UserOut
     access: str
     refresh: str
+class PhotoOut(Out):
+    """Addresses of a photo's three squares, WebP of 64, 256 and 1024 pixels a side. They expire: read them anew."""
+
+    small: Annotated[str, Field(examples=["/files/WyJwaG90b3Mv…"])]
+    medium: str
+    large: str
+
+
+    photo: PhotoOut | None
+    @staticmethod
+    def resolve_photo(user: User) -> dict[str, str] | None:
+        return selectors.photo_links(user.photo, now=clock.now())
+

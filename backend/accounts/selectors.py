@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from django.db import connection
 from django.db.models import Value
 from django.db.models.functions import Lower
 
-from backend.accounts.models import AssistantProfile, User
+from backend.accounts.models import AssistantProfile, Invitation, User
+from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
 from backend.core.actor import Actor, Role
-from backend.core.errors import NotFound
+from backend.core.errors import Forbidden, NotFound
+from backend.core.files import link
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,33 @@ def get_own(actor: Actor) -> User:
     if user is None:
         raise NotFound
     return user
+
+
+def photo_links(photo: str, *, now: datetime) -> dict[str, str] | None:
+    """The addresses of a photo's squares by the names of PHOTO_SIZES; None without a photo. No query.
+
+    They live one to two days and stay the same from midnight to midnight (UTC), so that they can be cached.
+    """
+    if not photo:
+        return None
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return {
+        name: link(
+            photo_file(photo, size),
+            name=f"photo-{size}.webp",
+            content_type=PHOTO_CONTENT_TYPE,
+            expires_at=midnight + timedelta(days=2),
+            now=now,
+        )
+        for name, size in PHOTO_SIZES.items()
+    }
+
+
+def list_invitations(actor: Actor) -> QuerySet[Invitation]:
+    """Every invitation for managers, the newest first; for admins. Raises Forbidden."""
+    if not actor.holds(Role.ADMIN):
+        raise Forbidden
+    return Invitation.objects.order_by("-pk")
 
 
 def people(user_ids: Iterable[int]) -> dict[int, PersonView]:

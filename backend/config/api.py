@@ -10,6 +10,7 @@ from backend.core import openapi, problems
 from backend.core.parsing import StrictParser
 from backend.core.rendering import MsgspecRenderer
 from backend.dispatch.endpoints import router as dispatch
+from backend.media.endpoints import router as media
 from backend.messaging.endpoints import router as messaging
 
 DESCRIPTION = """
@@ -34,6 +35,7 @@ error.
 
 TAGS = [
     {"name": "accounts", "description": "Signing up and in, sessions, one's own profile and roles."},
+    {"name": "media", "description": "Photos, and documents with their review."},
     {"name": "dispatch", "description": "Roadside assistance: ask, offer, accept, follow, complete, rate."},
     {"name": "messaging", "description": "Conversations between the people of a job."},
 ]
@@ -57,6 +59,7 @@ api = CalloutAPI(
 )
 problems.install(api)
 api.add_router("", accounts, tags=["accounts"])
+api.add_router("", media, tags=["media"])
 api.add_router("", dispatch, tags=["dispatch"])
 api.add_router("", messaging, tags=["messaging"])
 for _path, _operation in openapi.operations(api):

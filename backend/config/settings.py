@@ -4,6 +4,7 @@ import sys
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from backend.config.buckets import storage
 from backend.core.environment import ROOT, SettingsError, environment
 
 try:
@@ -48,6 +49,7 @@ INSTALLED_APPS = [
     "ninja",  # serves Swagger UI and ReDoc from its own files instead of another host's
     "backend.core",
     "backend.accounts",
+    "backend.media",
     "backend.catalog",
     "backend.messaging",
     "backend.dispatch",
@@ -76,6 +78,13 @@ LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / ".callout" / "static"
 
+MEDIA_ROOT = ENV.files_folder
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
+STORAGES = {
+    "default": storage(ENV) or {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend" if ENV.email_host else "backend.core.mail.delivery.FolderBackend"
 )
@@ -85,6 +94,8 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = ENV.email_security == "starttls", ENV.email_secur
 EMAIL_TIMEOUT = 10
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
+NINJA_FIX_REQUEST_FILES_METHODS: set[str] = set()  # core.uploads reads forms of every method
 CORS_ALLOWED_ORIGINS = list(ENV.cors_allowed_origins)
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["etag", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "idempotent-replayed"]

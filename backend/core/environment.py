@@ -72,6 +72,13 @@ class Environment(BaseSettings):
     email_from: str = Field("Callout <no-reply@localhost>", pattern=r"^[^\r\n]*@[^\s@>]+>?$")
     twilio_url: str = Field("https://api.twilio.com", pattern=r"^https?://\S+$")
     twilio_account_sid: str = Field("", pattern="^[A-Za-z0-9]*$")
+    files_bucket: str = ""
+    files_endpoint_url: str = ""
+    files_region: str = "us-east-1"
+    files_access_key: str = ""
+    files_secret_key: str = ""
+    require_approved_licence: bool = False
+
     twilio_auth_token: str = ""
     twilio_number: str = ""
     sms_per_day: int = Field(1000, ge=1)
@@ -164,6 +171,11 @@ class Environment(BaseSettings):
 
 @cache
 def environment() -> Environment:
+    @property
+    def files_folder(self) -> Path:
+        """Where files are kept that go to no bucket: no server serves it."""
+        return ROOT / self.callout_home / "files"
+
     """The settings of this process, read once. Raises SettingsError with a sentence."""
     try:
         return Environment()

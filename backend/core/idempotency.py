@@ -63,6 +63,12 @@ def _operation(request: HttpRequest) -> str:
     return f"{request.method} {request.path}"[:200]
 
 
+def _body_hash(request: HttpRequest) -> bytes:
+    """The digest of the body; of one that was streamed to the disk, what `core.uploads` made of it on its way."""
+    streamed: bytes | None = getattr(request, "callout_body_hash", None)
+    return streamed or hashlib.sha256(request.body).digest()
+
+
 def _stored_answer(request: HttpRequest, user_id: int, key: str) -> HttpResponse | None:
     operation = _operation(request)
     name = hashlib.sha256(f"{user_id}\0{operation}\0{key}".encode()).digest()
@@ -74,7 +80,7 @@ def _stored_answer(request: HttpRequest, user_id: int, key: str) -> HttpResponse
     row = IdempotentAnswer.objects.filter(user_id=user_id, operation=operation, key=key).first()
     if row is None:
         return None
-    if bytes(row.body_hash) != hashlib.sha256(request.body).digest():
+    if bytes(row.body_hash) != _body_hash(request):
         raise IdempotencyKeyReused
     return HttpResponse(
         bytes(row.body),
@@ -89,7 +95,7 @@ def _store(request: HttpRequest, user_id: int, key: str, response: HttpResponse)
         user_id=user_id,
         operation=_operation(request),
         key=key,
-        body_hash=hashlib.sha256(request.body).digest(),
+        body_hash=_body_hash(request),
         status=response.status_code,
         body=response.content,
         created_at=clock.now(),

@@ -95,7 +95,7 @@ def field_problem(detail: Mapping[str, Any]) -> FieldProblem:
     location: Sequence[Any] = detail["loc"]
     code = ErrorCode.UNKNOWN_FIELD if detail["type"] == "extra_forbidden" else detail["type"]
     # Ninja names the parameter of the endpoint second (`body.payload.pickup`): callers do not know it.
-    path = [location[0], *location[2:]] if location[0] in {"body", "form"} and len(location) > 1 else location
+    path = [location[0], *location[2:]] if location[0] == "body" and len(location) > 1 else location
     message = str(detail["msg"])
     if code in {"too_short", "too_long"} and message.startswith("Value"):
         # Pydantic counts a text's "items" where a validator of ours stands before the length.

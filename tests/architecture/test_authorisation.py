@@ -32,6 +32,14 @@ class Rule:
         return dict(self.exceptions).get(actor, self.anonymous if actor == "anonymous" else self.others)
 
 
+@dataclass(frozen=True)
+class File:
+    """A body that is a form with a file."""
+
+    content: bytes
+    fields: tuple[tuple[str, str], ...] = ()
+
+
 def public(method: str, path: str, body: Any = None) -> Rule:
     return Rule(method, path, body, anonymous="done")
 
@@ -52,6 +60,12 @@ def party(method: str, path: str, body: Any = None, **exceptions: Outcome) -> Ru
     return Rule(method, path, body, others=404, exceptions=tuple({**granted, **exceptions}.items()))
 
 
+def owners(method: str, path: str, body: Any = None, **exceptions: Outcome) -> Rule:
+    """For the assistant whose document it is; to everybody else it does not exist."""
+    granted: dict[str, Outcome] = {"assistant": "done"}
+    return Rule(method, path, body, others=404, exceptions=tuple({**granted, **exceptions}.items()))
+
+
 MANAGERS = "manager admin"
 ASSISTANTS = "assistant rival other_assistant"
 NEW_ASSISTANT = {
@@ -61,6 +75,11 @@ NEW_ASSISTANT = {
     "driving_license": {"category": "b", "number": "B-1", "expires_on": "2049-01-01"},
     "vehicle_registration_number": "1-2-3",
 }
+PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a4944415478da6360000000020001e527defc0000000049454e44ae426082"
+)
+"""A PNG of one black pixel."""
 MESSAGE = {"content": "Hello", "client_id": "c-1"}
 
 TABLE = {
@@ -76,9 +95,16 @@ TABLE = {
     "readMe": any_user("GET", "/me/"),
     "updateMe": any_user("PATCH", "/me/", {"city": "Oran"}),
     "takeRole": Rule("POST", "/me/roles/", {"role": "crew"}),
-    "beginTwoFactor": any_user("POST", "/auth/two-factor/", {}),
-    "confirmTwoFactor": Rule("POST", "/auth/two-factor/confirm/", {"otp": "000000"}, others=409),
-    "endTwoFactor": Rule("DELETE", "/auth/two-factor/", {"otp": "000000"}, others=409),
+    # media
+    "setMyPhoto": any_user("PUT", "/me/photo/", File(PICTURE)),
+    "readMyPhoto": any_user("GET", "/me/photo/"),
+    "deleteMyPhoto": any_user("DELETE", "/me/photo/"),
+    "addDocument": any_user("POST", "/documents/", File(PICTURE, (("type", "other"),))),
+    "listDocuments": any_user("GET", "/documents/"),
+    "readDocument": owners("GET", "/documents/{document}/", manager="done", admin="done"),
+    "replaceDocument": owners("PUT", "/documents/{document}/", File(PICTURE)),
+    "deleteDocument": owners("DELETE", "/documents/{document}/"),
+    "reviewDocument": only(MANAGERS, "POST", "/documents/{document}/review/", {"decision": "approve"}),
     # dispatch
     "quoteAssistance": any_user("POST", "/assistance/quote/", {"service_type": "towing", "pickup": PLACE}),
     "requestAssistance": only(
@@ -129,7 +155,10 @@ TABLE = {
 
 
 def call(world: World, rule: Rule, actor: str, **other: int) -> Answer:
-    return world.api(actor)._send(rule.method, world.path(rule.path, **other), rule.body)
+    api, path = world.api(actor), world.path(rule.path, **other)
+    if isinstance(rule.body, File):
+        return api.upload(rule.method, path, rule.body.content, **dict(rule.body.fields))
+    return api._send(rule.method, path, rule.body)
 
 
 def statuses(answer: Answer) -> Outcome:
@@ -141,7 +170,7 @@ class TestAuthorisation:
         served = {str(operation.operation_id): path for path, operation in operations(callout_api)}
         assert served.keys() == TABLE.keys()
         for operation_id, path in served.items():
-            shape = path.replace("{assistance_id}", "{job}").replace("{conversation_id}", "{conversation}")
+            shape = path.replace("{assistance_id}", "{job}").replace("_id}", "}")
             assert TABLE[operation_id].path == shape
 
     def test_only_what_the_table_calls_public_is_served_without_signing_in(self) -> None:
@@ -165,7 +194,8 @@ class TestAuthorisation:
         for actor in ACTORS:
             if rule.expected(actor) == 404:
                 hidden, missing = (
-                    call(world, rule, actor, **ids) for ids in ({}, {"job": 10**9, "conversation": 10**9})
+                    call(world, rule, actor, **ids)
+                    for ids in ({}, dict.fromkeys(("job", "conversation", "document"), 10**9))
                 )
                 for answer in (hidden, missing):
                     del answer.body["request_id"]

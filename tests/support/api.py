@@ -4,8 +4,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.response import HttpResponseBase
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from tests.support.people import Member
 
@@ -64,6 +66,11 @@ class Api:
         return self._answer(
             self.client.generic(method, self._path(path), body, content_type=content_type, headers=self.headers)
         )
+
+    def upload(self, method: str, path: str, content: bytes, name: str = "file.bin", **fields: str) -> Answer:
+        """A form with the fields and one `file`."""
+        form = {**fields, "file": SimpleUploadedFile(name, content, content_type="application/octet-stream")}
+        return self.raw(method, path, encode_multipart(BOUNDARY, form), MULTIPART_CONTENT)
 
     def _send(self, method: str, path: str, body: Any) -> Answer:
         return self.raw(method, path, b"" if body is None else msgspec.json.encode(body))

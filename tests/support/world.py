@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from backend.accounts.models import User
 from backend.dispatch import public as dispatch
 from shared_contracts.events import PositionReport
 from tests.support.api import Api
@@ -32,13 +33,16 @@ class World:
     members: dict[str, Member]
     job: int
     conversation: int
+    document: int
 
     def api(self, actor: str) -> Api:
         return Api() if actor == "anonymous" else Api().as_(self.members[actor])
 
     def path(self, template: str, **other: Any) -> str:
         """`/assistance/{job}/` with the ids of this world, or others."""
-        return template.format(**{"job": self.job, "conversation": self.conversation, **other})
+        return template.format(
+            **{"job": self.job, "conversation": self.conversation, "document": self.document, **other}
+        )
 
 
 def make_world() -> World:
@@ -54,6 +58,7 @@ def make_world() -> World:
         "manager": make_member("manager"),
         "admin": make_member("admin"),
     }
+    User.objects.update(photo="photos/everybodys")
     for name in ("assistant", "rival"):
         api = Api().as_(members[name])
         assert api.post("/me/assistant/status/", {"is_active": True}).status == 200
@@ -64,7 +69,9 @@ def make_world() -> World:
     job = asked.body["assistance"]["id"]
     accepted = Api().as_(members["assistant"]).post(f"/assistance/{job}/accept/")
     assert accepted.status == 200, accepted.body
-    return World(members, job, accepted.body["conversation_id"])
+    shown = Api().as_(members["assistant"]).upload("POST", "/documents/", b"%PDF-1.4\n%%EOF", type="other")
+    assert shown.status == 201, shown.body
+    return World(members, job, accepted.body["conversation_id"], shown.body["id"])
 
 
 @contextmanager

@@ -86,6 +86,26 @@ def _columns(user: User, changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+@transaction.atomic
+def set_photo(*, actor: Actor, photo: str, now: datetime) -> str:
+    """Show the photo whose squares are in this folder of the storage, or none; returns the one shown before, or "".
+
+    Whether the files are there is the caller's to know. Raises NotFound.
+    """
+    user = lock_active(actor.id)
+    before = user.photo
+    if before != photo:
+        save_changes(user, {"photo": photo}, now=now)
+        audit.record(
+            actor=actor,
+            action="accounts.photo_changed",
+            reference=make_reference("user", user.pk),
+            changes={"shown": bool(photo)},
+            now=now,
+        )
+    return before
+
+
 def set_location(*, user_id: int, lat: float, lng: float, now: datetime) -> None:
     """Keep where a person says they are; WGS 84 degrees. It is no change of the profile that anyone would audit."""
     User.objects.filter(pk=user_id, is_active=True).update(lat=lat, lng=lng, version=F("version") + 1, updated_at=now)

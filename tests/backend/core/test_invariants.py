@@ -132,6 +132,9 @@ PLANTED: dict[str, str] = {
         WHERE parent_id IS NOT NULL""",
     "accounts.assistants_showed_their_licence": "UPDATE accounts_user SET roles = '{client,assistant}'",
     "catalog.standings_are_sums": "UPDATE catalog_provider_standing SET finished_jobs = finished_jobs + 1",
+    "media.what_is_shown_is_kept": "UPDATE accounts_user SET photo = 'photos/lost'",
+    "media.what_nobody_shows_is_purged": "INSERT INTO media_stored_file (key, created_at)"
+    " VALUES ('photos/a/64.webp', now())",
     "messaging.those_it_was_opened_with_are_members": "DELETE FROM messaging_member WHERE left_at IS NULL",
     "messaging.members_were_announced": "UPDATE messaging_member SET added_event_id = added_event_id + 1",
     "messaging.departures_were_announced": "DELETE FROM core_event WHERE type = 'member.removed'",

@@ -1,0 +1,68 @@
+"""Files and who wants them; documents and where their review stands."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from backend.core.states import LifeCycleModel
+from backend.media.states import STEPS, DocumentStatus
+
+
+class DocumentType(models.TextChoices):
+    DRIVING_LICENSE = "driving_license"
+    INSURANCE = "insurance"
+    BUSINESS_LICENSE = "business_license"
+    IDENTITY = "identity"
+    OTHER = "other"
+
+
+class StoredFile(models.Model):
+    """A file in storage. The row is there before the file: what nobody claims, and what is let go, is purged."""
+
+    key = models.CharField(primary_key=True, max_length=80)
+    created_at = models.DateTimeField()
+    purge_at = models.DateTimeField(null=True)
+    """Null while something shows it."""
+
+    class Meta:
+        db_table = "media_stored_file"
+        indexes = [models.Index(fields=["purge_at"], condition=Q(purge_at__isnull=False), name="stored_file_unwanted")]
+
+
+class Document(LifeCycleModel):
+    """What a person shows of themselves: one file, its type, how long it holds, and what a manager said of it."""
+
+    reference_kind = "document"
+    steps = STEPS
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    type = models.CharField(max_length=20, choices=DocumentType.choices)
+    expires_on = models.DateField(null=True)
+    """The last day on which it holds; null when it does not run out."""
+    file = models.OneToOneField(StoredFile, on_delete=models.PROTECT, related_name="+")
+    content_type = models.CharField(max_length=20)
+    size_bytes = models.PositiveIntegerField()
+    reason = models.CharField(max_length=500, default="")
+    """Why it was rejected."""
+    reviewed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "media_document"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=[status.value for status in DocumentStatus]), name="document_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="pending", reviewed_at__isnull=True)
+                | (~Q(status="pending") & Q(reviewed_at__isnull=False)),
+                name="document_reviewed_when_decided",
+            ),
+            models.CheckConstraint(condition=~Q(status="rejected", reason=""), name="document_rejected_for_a_reason"),
+            models.CheckConstraint(
+                condition=~Q(type="driving_license", expires_on__isnull=True), name="document_licence_runs_out"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="document_of_person"),
+            models.Index(fields=["status", "-id"], name="document_by_status"),
+        ]

@@ -1,0 +1,1 @@
+"""Every write of media, by use case."""
