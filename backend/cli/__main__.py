@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from backend.cli import commands, operating
-from backend.cli.bench import add_options as add_bench_options
-from backend.cli.bench import bench
-from backend.cli.check import PATIENCE_SECONDS, check
+from backend.cli import bench, check, commands, operating, soak
 from backend.cli.errors import UserError
 from backend.cli.gate import gate
 from backend.cli.processes import ROLES
 from backend.cli.status import status
 
 HELP = Path(__file__).with_name("help.txt")
+OPTIONS = {"bench": bench.add_options, "check": check.add_options, "soak": soak.add_options}
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,10 +38,11 @@ def parser() -> argparse.ArgumentParser:
         "createadmin": commands.create_admin,
         "tokenkey": operating.token_key,
         "newepoch": operating.new_epoch,
-        "check": check,
+        "check": check.check,
         "shell": commands.shell,
         "test": gate,
-        "bench": bench,
+        "bench": bench.bench,
+        "soak": soak.soak,
         "openapi": commands.openapi,
         "asyncapi": commands.asyncapi,
         "help": show_help,
@@ -61,11 +60,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--kid", help="the key's name; made from the date when left out")
         elif name == "openapi":
             command.add_argument("--postman", action="store_true", help="as a Postman collection")
-        elif name == "bench":
-            add_bench_options(command)
-        elif name == "check":
-            what = "seconds that an event or a job may be under way (default: %(default)g)"
-            command.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="S", help=what)
+        elif name in OPTIONS:
+            OPTIONS[name](command)
         elif name == "createadmin":
             command.add_argument("--email", help="the address to sign in with")
             command.add_argument("--name", help="the person's name")

@@ -14,6 +14,11 @@ PATIENCE_SECONDS = 30.0
 """An event may wait so long for its number and a job for its start before it counts as forgotten."""
 
 
+def add_options(command: argparse.ArgumentParser) -> None:
+    what = "seconds that an event or a job may be under way (default: %(default)g)"
+    command.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="S", help=what)
+
+
 def check(args: argparse.Namespace) -> int:
     """Print how every invariant stands; 0 when all hold, else 1."""
     with surroundings(migrate=False) as env:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.faults.history import History
 from tests.faults.person import Lost, Person, Unserved
 
-STORY_SECONDS = 90.0
+STORY_SECONDS = 180.0
 """A job that takes longer is stuck: that is a broken promise."""
 
 
@@ -105,6 +105,7 @@ class Load:
                 await person.call("POST", f"/assistance/{job}/status/", {"status": "canceled"}, refusals=(409,))
         await person.until(lambda: _status(person, room) in ENDS)
         ended = _status(person, room)
+        await person.leave(room)
         if ended == "completed":
             await person.call("POST", f"/assistance/{job}/rating/", {"rating": rng.randint(1, 5)})
         self.ledger.jobs[job] = ended
@@ -180,13 +181,13 @@ class _Assistant:
             return  # the client was quicker to cancel, or gave up
         await self.load.talk(person, job, self.rng)
         if self.rng.random() < 0.1:
-            await self._move(job, "canceled")
-            return
-        if not await self._move(job, "ongoing"):
-            return
-        await self.load.talk(person, job, self.rng)
-        if not await self._move(job, "completed"):
-            self.load.history.write("overtaken", who=person.id, job=job)
+            await self._move(job, "canceled")  # given back, unless the client was quicker to cancel it for good
+        elif await self._move(job, "ongoing"):
+            await self.load.talk(person, job, self.rng)
+            await self._move(job, "completed")
+        await person.until(lambda: person.rooms[room].over or _status(person, room) in ENDS)
+        if not person.rooms[room].over:
+            await person.leave(room)
 
     async def _move(self, job: int, status: str) -> bool:
         answer, _ = await self.person.call(

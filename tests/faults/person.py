@@ -23,7 +23,7 @@ from tests.faults.history import History
 
 Json = dict[str, Any]
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 90.0
 """How long a client goes on trying before it counts as never served."""
 ANSWER_SECONDS = 10.0
 RETRY_SECONDS = 0.2
@@ -169,6 +169,17 @@ class Person:
                 return False
             await asyncio.sleep(RETRY_SECONDS)
         raise Unserved(f"join {room}")
+
+    async def leave(self, room: str) -> None:
+        """Be out of the room; a socket lost on the way leaves it as well."""
+
+        def take(_answer: Json) -> None:
+            self.rooms[room].over = True
+
+        try:
+            await self._ask("leave", {"room": room}, take)
+        except Lost:
+            take({})
 
     async def _join_once(self, room: str) -> Json:
         model = self.rooms.get(room)
@@ -331,6 +342,14 @@ class Person:
     def blame(self, promise: str, **facts: Any) -> None:
         """Write down a broken promise."""
         self._history.blame(promise, who=self.id, **facts)
+
+    def forget_the_past(self) -> None:
+        """Drop what was judged already, so that a long run stays small."""
+        self.past.clear()
+        for room, model in list(self.rooms.items()):
+            model.heard.clear()
+            if not _own(room):
+                del self.rooms[room]
 
     async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
         """Wait for news that make the condition true; False when they do not come in time."""
