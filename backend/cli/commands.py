@@ -25,7 +25,10 @@ def up(_args: argparse.Namespace) -> int:
     form = outer.get("LOG_FORMAT") or ("console" if on_terminal else "json")
     log = Log(as_json=form == "json", coloured=on_terminal and not outer.get("NO_COLOR"))
     end_on_signals()
-    stack = Stack(seed=True, env={"LOG_FORMAT": form}, log=log)
+    env = {"LOG_FORMAT": form}
+    if outer.get("ENVIRONMENT", "development") == "development":  # where the demo data are, whose licences are approved
+        env["REQUIRE_APPROVED_LICENCE"] = outer.get("REQUIRE_APPROVED_LICENCE") or "true"
+    stack = Stack(seed=True, env=env, log=log)
     try:
         stack.start()
         for line in _welcome(stack):

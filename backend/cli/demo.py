@@ -16,7 +16,12 @@ from backend.cli.story.roadside import Roadside, Step
 from backend.cli.unprivileged import temporary_home
 
 FREE_PORTS = {"backend": 0, "realtime": 0, "worker": 0, "relay": 0}
-DEMO_ENVIRONMENT = {"ENVIRONMENT": "development", "CLOCK_MOVABLE": "true", "LOG_LEVEL": "WARNING"}
+DEMO_ENVIRONMENT = {
+    "ENVIRONMENT": "development",
+    "CLOCK_MOVABLE": "true",
+    "LOG_LEVEL": "WARNING",
+    "REQUIRE_APPROVED_LICENCE": "true",
+}
 
 
 def run_demo(args: argparse.Namespace) -> int:

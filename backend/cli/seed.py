@@ -1,16 +1,21 @@
 """Demo data: a tariff, a client, six assistants around Algiers, and a manager."""
 
 import argparse
+from collections.abc import Sequence
 from datetime import date
 
+from django.core.files.base import ContentFile
 from django.db import transaction
 
 from backend.accounts import public as accounts
-from backend.cli.demo_accounts import ASSISTANTS, CLIENT, MANAGER, PASSWORD
+from backend.cli.demo_accounts import ASSISTANTS, CLIENT, MANAGER, PASSWORD, SAMPLE_PDF
 from backend.cli.errors import UserError
 from backend.core import clock
 from backend.core.environment import environment
 from backend.dispatch import public as dispatch
+from backend.media import public as media
+
+LICENCES_EXPIRE_ON = date(2039, 12, 31)
 
 
 def run_seed(args: argparse.Namespace) -> int:
@@ -22,19 +27,22 @@ def run_seed(args: argparse.Namespace) -> int:
         return 0
     if args.if_empty and accounts.has_people():
         return 0
+    licences = [media.keep_pdf(ContentFile(SAMPLE_PDF), now=clock.now()) for _ in ASSISTANTS]
     with transaction.atomic():
-        seed()
+        seed(licences)
     print(f"Demo data written: {len(ASSISTANTS) + 2} people, a tariff.")
     return 0
 
 
-def seed() -> None:
-    """The rows themselves."""
+def seed(licences: Sequence[media.Kept]) -> None:
+    """The rows themselves; of these files each assistant shows one as a driving licence, approved by the manager."""
     now = clock.now()
     dispatch.ensure_demo_tariffs(now=now)
     accounts.register_user(roles=[CLIENT[0]], name=CLIENT[2], email=CLIENT[1], password=PASSWORD, now=now)
-    accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
-    for email, name, service_type, vehicle_class, category, (lat, lng) in ASSISTANTS:
+    manager = accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
+    for licence, (email, name, service_type, vehicle_class, category, (lat, lng)) in zip(
+        licences, ASSISTANTS, strict=True
+    ):
         person = accounts.register_user(
             roles=["assistant"],
             name=name,
@@ -47,10 +55,13 @@ def seed() -> None:
                 driving_license=accounts.DrivingLicense(
                     category=category,
                     number=f"DEMO-{email.partition('@')[0].upper()}",
-                    expires_on=date(2039, 12, 31),
+                    expires_on=LICENCES_EXPIRE_ON,
                 ),
                 vehicle_registration_number="00042-116-16",
             ),
             now=now,
+        )
+        media.approve_licence(
+            user_id=person.id, reviewer_id=manager.id, kept=licence, expires_on=LICENCES_EXPIRE_ON, now=now
         )
         dispatch.put_on_duty(user_id=person.id, lat=lat, lng=lng, now=now)

@@ -26,6 +26,10 @@ class LicenceExpired(Problem):
     code, title = ErrorCode.LICENCE_EXPIRED, "The driving licence has expired."
 
 
+class LicenceNotApproved(Problem):
+    code, title = ErrorCode.LICENCE_NOT_APPROVED, "Show a driving licence that holds, and wait until it is approved."
+
+
 class OpenRequestExists(Problem):
     code, title = ErrorCode.OPEN_REQUEST_EXISTS, "One request at a time: cancel or finish the open one first."
 

@@ -12,7 +12,9 @@ __all__ = ["ensure_demo_tariffs", "put_on_duty", "record_positions"]
 
 
 def put_on_duty(*, user_id: int, lat: float, lng: float, now: datetime) -> None:
-    """Let an assistant be on duty at a place, on behalf of the platform. Raises LicenceExpired or NotFound."""
+    """Let an assistant be on duty at a place, on behalf of the platform. Raises LicenceExpired, LicenceNotApproved or
+    NotFound.
+    """
     actor = Actor(id=user_id, roles=frozenset({Role.ASSISTANT}), session_id=0)
     set_duty(actor=actor, is_active=True, now=now)
     record_positions(reports={user_id: PositionReport(lat=lat, lng=lng, at=now)}, now=now)

@@ -9,6 +9,7 @@ from tests.support.stack import Platform
 
 STORY = (
     r"Nadia and five assistants signed up",
+    r"Five driving licences are shown; Malik, a manager, approves them",
     r"Six sockets are open, five assistants on duty and on the map",
     r"Nadia is quoted \d+\.\d{2} DZD for \d+\.\d+ km",
     r"Nadia asks for a tow truck; the three nearest are asked",

@@ -57,6 +57,26 @@ class Phone:
                 raise StoryFailed(f"{method} {path} for {self.name}: {response.status} instead of {expect}: {content}")
             return content
 
+    @classmethod
+    async def sign_in(
+        cls, http: aiohttp.ClientSession, api_url: str, realtime_url: str, *, name: str, email: str, password: str
+    ) -> Self:
+        phone = cls(http, api_url, realtime_url, name)
+        answer = await phone.call("POST", "/auth/login/", {"identifier": email, "password": password})
+        phone.id, phone.access = answer["user"]["id"], answer["access"]
+        return phone
+
+    async def send_file(self, path: str, content: bytes, **fields: str) -> Any:
+        """A form with a file; something is created by it."""
+        form = aiohttp.FormData(fields)
+        form.add_field("file", content, filename="file", content_type="application/octet-stream")
+        headers = {"Authorization": f"Bearer {self.access}"}
+        async with self.http.post(f"{self.api_url}/api/v1{path}", data=form, headers=headers) as response:
+            answer = await response.json(content_type=None)
+            if response.status != 201:
+                raise StoryFailed(f"POST {path} for {self.name}: {response.status} instead of 201: {answer}")
+            return answer
+
     async def connect(self) -> dict[str, Any]:
         """Open the socket, from the cursors of the last one; returns `ready`'s rooms."""
         socket = socketio.AsyncClient(reconnection=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from backend.cli.demo_accounts import MANAGER, PASSWORD, SAMPLE_PDF
 from backend.cli.story.phone import Heard, Phone, StoryFailed
 
 # In Oran; the demo data live in Algiers, too far away to be asked.
@@ -55,6 +56,7 @@ class Roadside:
             )
             try:
                 await self._sign_up(http)
+                await self._show_licences(http)
                 await self._go_on_duty()
                 assistance = await self._ask()
                 await self._accept(assistance)
@@ -89,6 +91,22 @@ class Roadside:
                 vehicle_registration_number=f"{name[:3].upper()}-116-16",
             )
         self._told("Nadia and five assistants signed up", started)
+
+    async def _show_licences(self, http: aiohttp.ClientSession) -> None:
+        started, (_, email, name) = time.perf_counter(), MANAGER
+        manager = await Phone.sign_in(http, self.api_url, self.realtime_url, name=name, email=email, password=PASSWORD)
+        shown = await asyncio.gather(
+            *(
+                phone.send_file("/documents/", SAMPLE_PDF, type="driving_license", expires_on="2039-12-31")
+                for phone in self.assistants.values()
+            )
+        )
+        for document in shown:
+            address = f"/documents/{document['id']}/"
+            seen = await manager.call("GET", address)
+            self._expect(seen["status"] == "pending", f"a new document is pending: {seen}")
+            await manager.call("POST", f"{address}review/", {"decision": "approve"})
+        self._told(f"Five driving licences are shown; {name.partition(' ')[0]}, a manager, approves them", started)
 
     async def _go_on_duty(self) -> None:
         started = time.perf_counter()

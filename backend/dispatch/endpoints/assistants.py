@@ -16,7 +16,7 @@ from backend.core.pagination import paginate
 from backend.core.schemas import Page
 from backend.dispatch import selectors
 from backend.dispatch.endpoints.router import router
-from backend.dispatch.errors import LicenceExpired
+from backend.dispatch.errors import LicenceExpired, LicenceNotApproved
 from backend.dispatch.schemas import (
     AssistantFiltersIn,
     DutyIn,
@@ -68,13 +68,14 @@ def update_my_assistant(request: HttpRequest, payload: MyAssistantIn) -> MyAssis
     response=MyAssistantOut,
     auth=auth.assistant,
     operation_id="changeMyDuty",
-    openapi_extra=problems(LicenceExpired, Forbidden),
+    openapi_extra=problems(LicenceExpired, LicenceNotApproved, Forbidden),
 )
 @decorate_view(idempotent)
 def change_my_duty(request: HttpRequest, payload: DutyIn) -> MyAssistantOut:
     """Go on or off duty. On duty you are offered jobs as soon as your position is known and fresh.
 
-    Going off duty declines the offers that are open; a job that you accepted goes on.
+    Going off duty declines the offers that are open; a job that you accepted goes on. Where the platform asks for it,
+    going on duty needs an approved driving licence among your documents.
     """
     actor, now = auth.actor(request), clock.now()
     duty.set_duty(actor=actor, is_active=payload.is_active, now=now)

@@ -1,16 +1,18 @@
 """On and off duty, and the copies of vehicle and licence that matching reads."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import transaction
 
 from backend.accounts import public as accounts
 from backend.core.actor import Actor
+from backend.core.environment import environment
 from backend.core.errors import NotFound
 from backend.core.outbox import emit
-from backend.dispatch.errors import LicenceExpired
+from backend.dispatch.errors import LicenceExpired, LicenceNotApproved
 from backend.dispatch.models import DispatchAssistant, Offer
 from backend.dispatch.states import OfferStatus
+from backend.media import public as media
 from shared_contracts.events import AccessChanged
 from shared_contracts.rooms import user_room
 
@@ -19,11 +21,12 @@ from shared_contracts.rooms import user_room
 def set_duty(*, actor: Actor, is_active: bool, now: datetime) -> DispatchAssistant:
     """Go on or off duty. Going on takes the copies anew and makes the last known position count again.
 
-    Going off declines the open offers; a job that was accepted goes on. Raises LicenceExpired.
+    Going off declines the open offers; a job that was accepted goes on. Raises LicenceExpired, or LicenceNotApproved
+    where the platform wants the document itself (REQUIRE_APPROVED_LICENCE).
     """
     profile = accounts.assistant_of(actor.id)
-    if is_active and profile.licence_expires_on < now.date():
-        raise LicenceExpired
+    if is_active:
+        _check_licence(profile, today=now.date())
     row = _row_of(profile)
     was_on_duty, row.on_duty = row.on_duty, is_active
     _copy(profile, row)
@@ -36,6 +39,13 @@ def set_duty(*, actor: Actor, is_active: bool, now: datetime) -> DispatchAssista
         # The sidecar takes positions and shows offers by it.
         emit(AccessChanged(), rooms=[user_room(actor.id)], now=now)
     return row
+
+
+def _check_licence(profile: accounts.AssistantView, *, today: date) -> None:
+    if profile.licence_expires_on < today:
+        raise LicenceExpired
+    if environment().require_approved_licence and not media.has_approved_licence(profile.user_id, on=today):
+        raise LicenceNotApproved
 
 
 @transaction.atomic

@@ -61,7 +61,7 @@ class TestAddDocument:
         }
         link = Api().as_(owner).get(f"/documents/{answer.body['id']}/").body["download_url"]
         response = Client().get(link)
-        assert b"".join(response) == PDF  # type: ignore[arg-type]
+        assert b"".join(response) == PDF
         assert response["Content-Type"] == "application/pdf"
         assert response["Content-Disposition"].startswith('attachment; filename="driving_license-')
         assert response["Content-Security-Policy"].startswith("default-src 'none'; sandbox")
@@ -112,7 +112,7 @@ class TestAddDocument:
         ],
     )
     def test_refuses_other_fields(self, owner: Member, fields: dict[str, str], field: str) -> None:
-        answer = add(owner, **fields)
+        answer = add(owner, PDF, "x.pdf", **fields)
         assert (answer.status, list(answer.fields)) == (422, [field]), answer.body
         assert not Document.objects.exists()
 

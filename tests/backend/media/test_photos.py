@@ -46,13 +46,13 @@ def send(owner: Member, content: bytes, name: str = "me.jpg") -> Answer:
 def fetched(link: str) -> bytes:
     response = Client().get(link)
     assert response.status_code == 200, link
-    return b"".join(response)  # type: ignore[arg-type]
+    return b"".join(response)
 
 
 def status_of(link: str) -> int:
     response = Client().get(link)
     if response.streaming:
-        b"".join(response)  # type: ignore[arg-type]  # which closes it
+        b"".join(response)  # which closes it
     return response.status_code
 
 
@@ -206,7 +206,7 @@ class TestLinks:
         assert response["Content-Disposition"] == 'attachment; filename="photo-1024.webp"'
         assert response["X-Content-Type-Options"] == "nosniff"
         assert response["Content-Security-Policy"] == "default-src 'none'; sandbox; frame-ancestors 'none'"
-        assert len(b"".join(response)) == int(response["Content-Length"])  # type: ignore[arg-type]
+        assert len(b"".join(response)) == int(response["Content-Length"])
 
     def test_expire(self, owner: Member, at: Moment) -> None:
         link = send(owner, picture()).body["small"]
