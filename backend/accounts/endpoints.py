@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Query, Router
 from ninja.decorators import decorate_view
 from ninja.responses import Status
 
@@ -21,8 +21,12 @@ from backend.accounts.errors import (
 )
 from backend.accounts.models import User
 from backend.accounts.schemas import (
+    InvitationIn,
+    InvitationOut,
     LoginIn,
     LogoutIn,
+    NewInvitationOut,
+    OpenIdLoginIn,
     ProfileIn,
     RefreshIn,
     RegisterIn,
@@ -34,17 +38,19 @@ from backend.accounts.schemas import (
     TwoFactorOut,
     UserOut,
 )
-from backend.accounts.services import ending, profile, registration, roles, signing_in, two_factor
+from backend.accounts.services import ending, invitations, openid, profile, registration, roles, signing_in, two_factor
 from backend.accounts.services.registration import NewAccount
 from backend.accounts.services.signing_in import Device, Tokens
 from backend.core import auth, clock, etags
 from backend.core.actor import Role
-from backend.core.errors import InvalidToken, PreconditionFailed
+from backend.core.errors import Forbidden, InvalidState, InvalidToken, NotFound, PreconditionFailed
 from backend.core.etags import IfMatch
 from backend.core.geo import Point
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
+from backend.core.pagination import PageIn, paginate
 from backend.core.request_context import client_address
+from backend.core.schemas import Id, Page
 from shared_contracts.events import Place
 
 router = Router()
@@ -55,13 +61,14 @@ router = Router()
     response={201: SignedInOut},
     auth=None,
     operation_id="register",
-    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken),
+    openapi_extra=problems(Forbidden, EmailTaken, PhoneTaken, UsernameTaken),
 )
 def register(request: HttpRequest, payload: RegisterIn) -> Status[dict[str, Any]]:
     """Create an account and sign in.
 
     Give a `name`, or `first_name` and `last_name`; an `email`, a `phone_number`, or both. Assistants also give their
-    vehicle and licence; others must not. Nobody makes themselves a manager or an admin.
+    vehicle and licence; others must not. Managers need an invitation: its token as `invitation`, or the invited e-mail
+    address, with which the role begins once the address is verified. Nobody makes themselves an admin.
     """
     account = NewAccount(
         roles=[Role(role) for role in payload.roles],
@@ -82,7 +89,11 @@ def register(request: HttpRequest, payload: RegisterIn) -> Status[dict[str, Any]
         ),
     )
     user, tokens = registration.register(
-        account=account, password=payload.password, device=_device(request), now=clock.now()
+        account=account,
+        password=payload.password,
+        invitation=payload.invitation,
+        device=_device(request),
+        now=clock.now(),
     )
     return Status(201, _signed_in(user, tokens))
 
@@ -105,6 +116,31 @@ def login(request: HttpRequest, payload: LoginIn) -> dict[str, Any]:
         password=payload.password,
         otp=payload.otp,
         roles=payload.roles,
+        device=_device(request),
+        now=clock.now(),
+    )
+    return _signed_in(user, tokens)
+
+
+@router.post(
+    "/auth/login/google/",
+    response=SignedInOut,
+    auth=None,
+    operation_id="loginWithGoogle",
+    openapi_extra=problems(InvalidToken, InvalidCredentials, OtpRequired, NotFound, EmailTaken),
+)
+def login_with_google(request: HttpRequest, payload: OpenIdLoginIn) -> dict[str, Any]:
+    """Sign in with a Google ID token, or one of another issuer that is set up here.
+
+    Its e-mail address must be verified there. It signs in the account that it is linked to, or links it to the account
+    that has verified the same address, or creates a client. An account that has the address and never verified it
+    becomes theirs: its password, sessions, second factor and phone number are gone.
+    """
+    user, tokens = openid.sign_in_with_openid(
+        provider=payload.provider,
+        token=payload.token,
+        nonce=payload.nonce,
+        otp=payload.otp,
         device=_device(request),
         now=clock.now(),
     )
@@ -227,6 +263,37 @@ def take_role(request: HttpRequest, payload: RoleIn) -> Status[User]:
         actor=auth.actor(request), role=Role(payload.role), assistant=payload.assistant_fields(), now=clock.now()
     )
     return Status(201, user)
+
+
+@router.get("/admin/invitations/", response=Page[InvitationOut], auth=auth.admin, operation_id="listInvitations")
+def list_invitations(request: HttpRequest, filters: Query[PageIn]) -> dict[str, Any]:
+    """Invitations for managers, the newest first; those that were accepted, too."""
+    return paginate(request, selectors.list_invitations(auth.actor(request)), filters)
+
+
+@router.post("/admin/invitations/", response={201: NewInvitationOut}, auth=auth.admin, operation_id="inviteManager")
+def invite_manager(request: HttpRequest, payload: InvitationIn) -> Status[dict[str, Any]]:
+    """Invite a manager, for seven days and once: the owner of an e-mail address, or whoever has the token.
+
+    With `email` the role begins as soon as an account has verified that address, at once where one has already. Without
+    it the answer holds a token, this once, for `invitation` in registering.
+    """
+    # Not kept under an Idempotency-Key: the answer is secret. A doubled invitation can be withdrawn.
+    invitation, token = invitations.invite(actor=auth.actor(request), email=payload.email, now=clock.now())
+    return Status(201, {**InvitationOut.from_orm(invitation).dict(), "token": token})
+
+
+@router.delete(
+    "/admin/invitations/{invitation_id}/",
+    response={204: None},
+    auth=auth.admin,
+    operation_id="withdrawInvitation",
+    openapi_extra=problems(InvalidState),
+)
+def withdraw_invitation(request: HttpRequest, invitation_id: Id) -> Status[None]:
+    """Withdraw an invitation that nobody has accepted."""
+    invitations.withdraw(actor=auth.actor(request), invitation_id=invitation_id, now=clock.now())
+    return Status(204, None)
 
 
 def _device(request: HttpRequest) -> Device:

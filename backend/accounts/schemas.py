@@ -23,6 +23,7 @@ LEFT_OUT: Any = Field(default_factory=lambda: None)
 """The default of a field that may be left out, but not be null: read it from `model_fields_set` only."""
 
 SelfServiceRole = StrEnum("SelfServiceRole", {role.name: role.value for role in Role if role in SELF_SERVICE})  # type: ignore[misc]
+RegistrationRole = StrEnum("RegistrationRole", {role.name: role.value for role in Role if role is not Role.ADMIN})  # type: ignore[misc]
 
 
 def _email(text: str) -> str:
@@ -163,8 +164,13 @@ class RegisterIn(AssistantFieldsIn):
     )
 
     roles: Annotated[
-        list[SelfServiceRole],
-        Field(min_length=1, max_length=len(SelfServiceRole), examples=[["client"]]),
+        list[RegistrationRole],
+        Field(
+            min_length=1,
+            max_length=len(RegistrationRole),
+            description="`manager` with an invitation only.",
+            examples=[["client"]],
+        ),
         AfterValidator(_without_doubles),
     ]
     name: Name | None = None
@@ -178,6 +184,39 @@ class RegisterIn(AssistantFieldsIn):
     country: Country = ""
     address: Address = ""
     location: PlaceIn | None = None
+    invitation: Annotated[
+        Text | None,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="The token of an invitation for managers.",
+            examples=["3q2-7wEAAcT…"],
+        ),
+    ] = None
+
+
+class OpenIdLoginIn(In):
+    """What an issuer of OpenID Connect gave to the app."""
+
+    token: Annotated[Text, Field(min_length=1, max_length=MAX_TOKEN_LENGTH, examples=["eyJhbGciOiJSUzI1NiIs…"])]
+    provider: Annotated[
+        str,
+        Field(
+            pattern="^[a-z0-9_-]{1,40}$",
+            description="Another than Google, by its name in OPENID_PROVIDERS.",
+            examples=["google"],
+        ),
+    ] = "google"
+    nonce: Annotated[
+        Text | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="The one that the app asked the token with.",
+            examples=["n-0S6_WzA2Mj"],
+        ),
+    ] = None
+    otp: Annotated[Otp | None, Field(description="A code of the second factor, where it is on.")] = None
 
 
 class LoginIn(In):
@@ -233,6 +272,29 @@ class TwoFactorOffIn(In):
     otp: Otp
 
 
+class InvitationIn(In):
+    """Whom it is for: the owner of an e-mail address, or without one whoever gets the token."""
+
+    email: Email | None = None
+
+
+class InvitationOut(Out):
+    """An invitation to become a manager."""
+
+    id: int
+    email: str | None
+    created_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None
+    accepted_by_id: int | None
+
+
+class NewInvitationOut(InvitationOut):
+    """With its token, shown this once; null for one that is bound to an e-mail address."""
+
+    token: str | None
+
+
 class LogoutIn(In):
     """What ends: this session, or all."""
 
@@ -286,6 +348,14 @@ class ProfileIn(In):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
+class PhotoOut(Out):
+    """Addresses of a photo's three squares, WebP of 64, 256 and 1024 pixels a side. They expire: read them anew."""
+
+    small: Annotated[str, Field(examples=["/files/WyJwaG90b3Mv…"])]
+    medium: str
+    large: str
+
+
 class UserOut(Out):
     """A person as they see themselves."""
 
@@ -305,8 +375,13 @@ class UserOut(Out):
     time_zone: str
     language: str
     hide_presence: bool
+    photo: PhotoOut | None
     is_verified: bool
     created_at: datetime
+
+    @staticmethod
+    def resolve_photo(user: User) -> dict[str, str] | None:
+        return selectors.photo_links(user.photo, now=clock.now())
 
     @staticmethod
     def resolve_location(user: User) -> Place | None:
@@ -319,16 +394,3 @@ class SignedInOut(Out):
     user: UserOut
     access: str
     refresh: str
-class PhotoOut(Out):
-    """Addresses of a photo's three squares, WebP of 64, 256 and 1024 pixels a side. They expire: read them anew."""
-
-    small: Annotated[str, Field(examples=["/files/WyJwaG90b3Mv…"])]
-    medium: str
-    large: str
-
-
-    photo: PhotoOut | None
-    @staticmethod
-    def resolve_photo(user: User) -> dict[str, str] | None:
-        return selectors.photo_links(user.photo, now=clock.now())
-

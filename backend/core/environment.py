@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, parse_texts, read_keys
@@ -19,6 +19,16 @@ DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S
 CommaList = Annotated[tuple[str, ...], NoDecode]
 # Read by ourselves: pydantic-settings would add the keys in `.env` to those in the environment, and none could retire.
 KeyTexts = Annotated[dict[str, str], NoDecode, BeforeValidator(parse_texts)]
+
+
+class OpenIdProvider(BaseModel):
+    """An issuer of ID tokens, all spellings of its name (the first is kept), our names there, and its keys' address."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuers: tuple[str, ...] = Field(min_length=1)
+    client_ids: tuple[str, ...] = Field(min_length=1)
+    jwks_url: str = Field(pattern=r"^https?://[!-~]+$")
 
 
 class SettingsError(Exception):
@@ -48,6 +58,7 @@ class Environment(BaseSettings):
     refresh_token_days: int = Field(30, ge=1, le=90)
     refresh_grace_seconds: int = Field(10, ge=0, le=60)
     require_two_factor_for_managers: bool = False
+    openid_providers: Annotated[dict[str, OpenIdProvider], NoDecode, BeforeValidator(parse_texts)] = {}
     realtime_credential: str = DEVELOPMENT_SECRET
 
     backend_host: str = "127.0.0.1"
@@ -61,6 +72,13 @@ class Environment(BaseSettings):
     worker_replicas: int = Field(1, ge=1, le=1000)
     relay_replicas: int = Field(1, ge=1, le=1000)
 
+    files_bucket: str = ""
+    files_endpoint_url: str = ""
+    files_region: str = "us-east-1"
+    files_access_key: str = ""
+    files_secret_key: str = ""
+    require_approved_licence: bool = False
+
     cors_allowed_origins: CommaList = ()
     trusted_proxies: CommaList = ()
     public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
@@ -72,13 +90,6 @@ class Environment(BaseSettings):
     email_from: str = Field("Callout <no-reply@localhost>", pattern=r"^[^\r\n]*@[^\s@>]+>?$")
     twilio_url: str = Field("https://api.twilio.com", pattern=r"^https?://\S+$")
     twilio_account_sid: str = Field("", pattern="^[A-Za-z0-9]*$")
-    files_bucket: str = ""
-    files_endpoint_url: str = ""
-    files_region: str = "us-east-1"
-    files_access_key: str = ""
-    files_secret_key: str = ""
-    require_approved_licence: bool = False
-
     twilio_auth_token: str = ""
     twilio_number: str = ""
     sms_per_day: int = Field(1000, ge=1)
@@ -141,6 +152,8 @@ class Environment(BaseSettings):
         for name, secret in secrets.items():
             if secret == DEVELOPMENT_SECRET or len(secret.encode()) < MINIMUM_SECRET_BYTES:
                 raise ValueError(f"{name} must be a secret of its own, {MINIMUM_SECRET_BYTES} bytes or longer")
+        if any(not provider.jwks_url.startswith("https://") for provider in self.openid_providers.values()):
+            raise ValueError("OPENID_PROVIDERS must name https addresses in production")
         if self.debug:
             raise ValueError("DEBUG must be off in production")
         if not self.allowed_hosts or "*" in self.allowed_hosts:
@@ -159,6 +172,11 @@ class Environment(BaseSettings):
         return read_keys(self.token_keys)
 
     @property
+    def files_folder(self) -> Path:
+        """Where files are kept that go to no bucket: no server serves it."""
+        return ROOT / self.callout_home / "files"
+
+    @property
     def link_base(self) -> str:
         """Where the links in mails lead, without a slash at the end."""
         return (self.public_url or f"http://{self.backend_host}:{self.backend_port}").rstrip("/")
@@ -171,11 +189,6 @@ class Environment(BaseSettings):
 
 @cache
 def environment() -> Environment:
-    @property
-    def files_folder(self) -> Path:
-        """Where files are kept that go to no bucket: no server serves it."""
-        return ROOT / self.callout_home / "files"
-
     """The settings of this process, read once. Raises SettingsError with a sentence."""
     try:
         return Environment()

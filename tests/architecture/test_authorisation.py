@@ -91,6 +91,15 @@ TABLE = {
     ),
     "login": Rule("POST", "/auth/login/", {"identifier": "nobody", "password": "wrong"}, others=401, anonymous=401),
     "refreshTokens": Rule("POST", "/auth/token/refresh/", {"refresh": "none"}, others=401, anonymous=401),
+    "beginTwoFactor": any_user("POST", "/auth/two-factor/", {}),
+    "confirmTwoFactor": Rule("POST", "/auth/two-factor/confirm/", {"otp": "000000"}, others=409),
+    "endTwoFactor": Rule("DELETE", "/auth/two-factor/", {"otp": "000000"}, others=409),
+    "loginWithGoogle": Rule(
+        "POST", "/auth/login/google/", {"token": "none", "provider": "unknown"}, others=404, anonymous=404
+    ),
+    "listInvitations": only("admin", "GET", "/admin/invitations/"),
+    "inviteManager": only("admin", "POST", "/admin/invitations/", {}),
+    "withdrawInvitation": only("admin", "DELETE", "/admin/invitations/{invitation}/"),
     "logout": any_user("POST", "/auth/logout/", {}),
     "readMe": any_user("GET", "/me/"),
     "updateMe": any_user("PATCH", "/me/", {"city": "Oran"}),
@@ -175,7 +184,7 @@ class TestAuthorisation:
 
     def test_only_what_the_table_calls_public_is_served_without_signing_in(self) -> None:
         open_ones = {operation.operation_id for _, operation in operations(callout_api) if not operation.auth_callbacks}
-        assert open_ones == {"register", "login", "refreshTokens", "listTariffs"}
+        assert open_ones == {"register", "login", "refreshTokens", "loginWithGoogle", "listTariffs"}
 
     @pytest.mark.parametrize("operation_id", TABLE)
     def test_each_actor_gets_what_the_table_says(self, world: World, operation_id: str) -> None:

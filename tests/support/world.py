@@ -34,6 +34,7 @@ class World:
     job: int
     conversation: int
     document: int
+    invitation: int
 
     def api(self, actor: str) -> Api:
         return Api() if actor == "anonymous" else Api().as_(self.members[actor])
@@ -41,7 +42,13 @@ class World:
     def path(self, template: str, **other: Any) -> str:
         """`/assistance/{job}/` with the ids of this world, or others."""
         return template.format(
-            **{"job": self.job, "conversation": self.conversation, "document": self.document, **other}
+            **{
+                "job": self.job,
+                "conversation": self.conversation,
+                "document": self.document,
+                "invitation": self.invitation,
+                **other,
+            }
         )
 
 
@@ -71,7 +78,9 @@ def make_world() -> World:
     assert accepted.status == 200, accepted.body
     shown = Api().as_(members["assistant"]).upload("POST", "/documents/", b"%PDF-1.4\n%%EOF", type="other")
     assert shown.status == 201, shown.body
-    return World(members, job, accepted.body["conversation_id"], shown.body["id"])
+    invited = Api().as_(members["admin"]).post("/admin/invitations/", {})
+    assert invited.status == 201, invited.body
+    return World(members, job, accepted.body["conversation_id"], shown.body["id"], invited.body["id"])
 
 
 @contextmanager

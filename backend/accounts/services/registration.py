@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from backend.accounts.services.assistants import (
     save_profile,
     tell_assistant_changed,
 )
+from backend.accounts.services.invitations import accept_token, is_email_invited
 from backend.accounts.services.names import names_of
 from backend.accounts.services.passwords import hash_password
 from backend.accounts.services.signing_in import Device, Tokens, open_session
@@ -51,18 +52,21 @@ class NewAccount:
     assistant: AssistantFields = NOTHING_GIVEN
 
 
-def register(*, account: NewAccount, password: str, device: Device, now: datetime) -> tuple[User, Tokens]:
-    """Create an account by its own owner, and sign them in.
+def register(
+    *, account: NewAccount, password: str, device: Device, now: datetime, invitation: str | None = None
+) -> tuple[User, Tokens]:
+    """Create an account by its own owner, and sign them in. The token of an invitation makes them a manager.
 
     Raises Forbidden for roles that are given and not taken, EmailTaken, PhoneTaken, UsernameTaken, or a 422 that names
     each field at fault.
     """
-    if not SELF_SERVICE.issuperset(account.roles):
-        raise Forbidden("Nobody makes themselves a manager.")
+    account = replace(account, roles=_roles_allowed(account, has_token=invitation is not None, now=now))
     _check(account, now=now)
     encoded = hash_password(password)
     with transaction.atomic():
-        user = _create(account, encoded, now=now)
+        user = add_user(account=account, encoded=encoded, now=now)
+        if invitation is not None:
+            accept_token(token=invitation, user=user, now=now)
         return user, open_session(user=user, device=device, now=now)
 
 
@@ -74,7 +78,19 @@ def create_account(*, account: NewAccount, password: str, now: datetime) -> User
     _check(account, now=now)
     encoded = hash_password(password)
     with transaction.atomic():
-        return _create(account, encoded, now=now)
+        return add_user(account=account, encoded=encoded, now=now)
+
+
+def _roles_allowed(account: NewAccount, *, has_token: bool, now: datetime) -> Collection[str]:
+    """The roles to begin with. Who is invited by e-mail begins as what else they are, and as a client at least."""
+    wanted = set(account.roles)
+    if has_token:
+        wanted.add(Role.MANAGER)
+    elif Role.MANAGER in wanted and account.email is not None and is_email_invited(account.email, now=now):
+        wanted = wanted - {Role.MANAGER} or {Role.CLIENT}
+    if not (SELF_SERVICE | ({Role.MANAGER} if has_token else set())).issuperset(wanted):
+        raise Forbidden("Nobody makes themselves a manager.")
+    return wanted
 
 
 def _check(account: NewAccount, *, now: datetime) -> None:
@@ -101,7 +117,8 @@ _WANTED = {
 }
 
 
-def _create(account: NewAccount, encoded: str, *, now: datetime) -> User:
+def add_user(*, account: NewAccount, encoded: str, now: datetime) -> User:
+    """Insert an account whose fields were checked; `encoded` is its password's hash. Raises as `register` does."""
     user = User(
         password=encoded,
         email=account.email,

@@ -36,7 +36,7 @@ def take_role(*, actor: Actor, role: Role, assistant: AssistantFields, now: date
     check_fields(roles=[role], given=assistant, today=today_of(user, now=now))
     if role is Role.ASSISTANT:
         save_profile(user=user, given=assistant, now=now)
-    _save_roles(user, {*user.roles, role}, by=actor, now=now)
+    save_roles(user, {*user.roles, role}, by=actor, now=now)
     return user
 
 
@@ -54,11 +54,12 @@ def set_roles(*, actor: Actor, user_id: int, roles: Collection[Role], now: datet
     if Role.ASSISTANT in roles and not AssistantProfile.objects.filter(user=user).exists():
         raise invalid_field("body.roles", "they must give their vehicle and licence first")
     if set(roles) != set(user.roles):
-        _save_roles(user, roles, by=actor, now=now)
+        save_roles(user, roles, by=actor, now=now)
     return user
 
 
-def _save_roles(user: User, roles: Collection[str], *, by: Actor, now: datetime) -> None:
+def save_roles(user: User, roles: Collection[str], *, by: Actor | None, now: datetime) -> None:
+    """Give the person of this locked row exactly these roles. Whether `by` may is the caller's to judge."""
     before = set(user.roles)
     after = [role.value for role in Role if role in roles]
     save_changes(user, {"roles": after}, now=now)

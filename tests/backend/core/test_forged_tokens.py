@@ -3,6 +3,7 @@
 Seen red with two bugs planted: every algorithm for every key, and `typ` left unread, let five of them in.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.support.people import Member, make_member
 pytestmark = pytest.mark.django_db
 
 PROTECTED = [
-    (operation.methods[0], path.replace("{assistance_id}", "1").replace("{conversation_id}", "1"))
+    (operation.methods[0], re.sub(r"\{\w+\}", "1", path))
     for path, operation in operations(callout_api)
     if operation.auth_callbacks
 ]
