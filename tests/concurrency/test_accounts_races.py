@@ -12,10 +12,20 @@ from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from backend.accounts import public
-from backend.accounts.models import RecoveryCode, RefreshToken, SecondFactor, Session, User
-from backend.accounts.services import roles
+from backend.accounts.models import (
+    ExternalIdentity,
+    Invitation,
+    RecoveryCode,
+    RefreshToken,
+    SecondFactor,
+    Session,
+    User,
+)
+from backend.accounts.services import openid, roles
+from backend.accounts.services.openid_tokens import Claims
 from backend.accounts.services.passwords import hash_password
 from backend.core import clock
+from backend.core.environment import OpenIdProvider, environment
 from backend.core.errors import NotFound
 from backend.core.models import EventRow
 from tests.backend.accounts.support import PASSWORD, form
@@ -184,3 +194,32 @@ class TestTwoFactor:
         answers = crowd(lambda _: Api().post("/auth/login/", asked))
         assert Counter(answer.code for answer in answers) == {"invalid_credentials": AT_ONCE}
         assert SecondFactor.objects.get().failures == 5
+
+
+class TestInvitations:
+    def test_make_one_manager_of_twenty_who_show_the_token(self) -> None:
+        admin = make_member("admin")
+        try:
+            token = Api().as_(admin).post("/admin/invitations/", {}).body["token"]
+            answers = crowd(
+                lambda number: Api().post("/auth/register/", form(email=f"m{number}@example.org", invitation=token))
+            )
+            assert Counter(answer.status for answer in answers) == {201: 1, 422: AT_ONCE - 1}
+            assert User.objects.filter(roles__contains=["manager"]).count() == 1
+            assert not User.objects.filter(email__startswith="m", roles=["client"]).exists()
+        finally:
+            Invitation.objects.all().delete()
+
+
+class TestOpenId:
+    def test_makes_one_account_for_twenty_first_sign_ins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The token itself is checked elsewhere: here it says at once whose it is."""
+        claims = Claims(issuer="https://id.example", subject="1", email="first@example.org", name="First")
+        provider = OpenIdProvider(issuers=("x",), client_ids=("x",), jwks_url="https://id.example/keys")
+        settings = environment().model_copy(update={"openid_providers": {"google": provider}})
+        monkeypatch.setattr(openid, "environment", lambda: settings)
+        monkeypatch.setattr(openid, "verify", lambda **_: claims)
+        answers = crowd(lambda _: Api().post("/auth/login/google/", {"token": "x"}))
+        assert Counter(answer.status for answer in answers) == {200: AT_ONCE}
+        assert len({answer.body["user"]["id"] for answer in answers}) == 1
+        assert ExternalIdentity.objects.filter(subject="1").count() == 1
