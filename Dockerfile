@@ -6,7 +6,8 @@ COPY callout requirements.lock ./
 RUN ./callout install
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin callout
+RUN useradd --system --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin callout \
+    && install --directory --owner=callout --mode=700 /files
 WORKDIR /app
 COPY --from=dependencies /app/.venv .venv
 COPY LICENSE callout requirements.lock ./
@@ -16,6 +17,7 @@ COPY realtime realtime
 COPY worker worker
 RUN .venv/bin/python -m compileall -q backend realtime shared_contracts worker
 ENV CALLOUT_HOME=/tmp/callout \
+    FILES_FOLDER=/files \
     ENVIRONMENT=production \
     LOG_FORMAT=json \
     BACKEND_HOST=0.0.0.0 \

@@ -78,7 +78,8 @@ LANGUAGE_CODE = "en"
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / ".callout" / "static"
 
-MEDIA_ROOT = ENV.files_folder
+# Where files are kept that go to no bucket: no server serves this folder.
+MEDIA_ROOT = ROOT / (ENV.files_folder or f"{ENV.callout_home}/files")
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 STORAGES = {
     "default": storage(ENV) or {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -72,6 +72,7 @@ class Environment(BaseSettings):
     worker_replicas: int = Field(1, ge=1, le=1000)
     relay_replicas: int = Field(1, ge=1, le=1000)
 
+    files_folder: str = ""
     files_bucket: str = ""
     files_endpoint_url: str = ""
     files_region: str = "us-east-1"
@@ -170,11 +171,6 @@ class Environment(BaseSettings):
     def keys(self) -> dict[str, TokenKey]:
         """The keys of tokens by their ids; the first one signs."""
         return read_keys(self.token_keys)
-
-    @property
-    def files_folder(self) -> Path:
-        """Where files are kept that go to no bucket: no server serves it."""
-        return ROOT / self.callout_home / "files"
 
     @property
     def link_base(self) -> str:
