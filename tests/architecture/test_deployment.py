@@ -101,7 +101,7 @@ class TestCompose:
         assert {found[1] for text in texts(COMPOSE) for found in VARIABLE.finditer(text)} <= EXPLAINED
 
     def test_each_setting_reaches_the_backend(self) -> None:
-        of_the_image = {"BACKEND_HOST", "LOG_FORMAT", "CALLOUT_HOME"}
+        of_the_image = {"BACKEND_HOST", "LOG_FORMAT", "CALLOUT_HOME", "FILES_FOLDER"}
         for_development = {"DEBUG", "CLOCK_MOVABLE", "RATE_LIMITS"}
         fixed = {"DATABASE_OWNER_URL", "BACKEND_PORT", "WORKER_HEALTH_PORT", "RELAY_HEALTH_PORT"}
         given = SERVICES["backend"]["environment"].keys()
