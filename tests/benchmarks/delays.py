@@ -1,4 +1,4 @@
-"""How long it takes from a commit to the phone, and to the job that it caused: all processes of the platform, no stand-in."""
+"""How long it takes from a commit to the phone, and to the job that it caused: all processes, no stand-in."""
 
 import asyncio
 import json

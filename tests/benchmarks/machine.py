@@ -35,7 +35,7 @@ def tree(pid: int) -> list[int]:
 def cpu_seconds(pids: Iterable[int]) -> float:
     """What these processes and their descendants, alive now, have spent of a core so far, in user and kernel."""
     ticks = 0
-    for pid in {member for pid in pids for member in tree(pid)}:
+    for pid in {member for root in pids for member in tree(root)}:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS

@@ -144,9 +144,9 @@ async def _send_positions(bench: Bench, platform: Platform) -> None:
         began, number, total = time.perf_counter(), 0, seconds * SENT_A_SECOND
         while number < total:
             due = min(total, int((time.perf_counter() - began) * SENT_A_SECOND))
-            for number in range(number, due):
-                who = number % phones
-                lat = round(36.7 + number / 1e7, 9)
+            for which in range(number, due):
+                who = which % phones
+                lat = round(36.7 + which / 1e7, 9)
                 sockets[who].send(b"42" + msgspec.json.encode(["location.update", {"lat": lat, "lng": 3.05}]))
                 if who < 50:
                     sent[lat] = time.perf_counter()
@@ -196,12 +196,11 @@ async def _ask_for_help(bench: Bench, platform: Platform) -> None:
         clients = world.people(database, f"{tag}c", "client", count + 5)
         world.put_on_duty(database, [user for user, _ in assistants])
         database.execute("VACUUM ANALYZE dispatch_assistant")
-        places = dict(
-            database.execute(
-                "SELECT user_id, ARRAY[lat, lng] FROM dispatch_assistant WHERE user_id = ANY(%s)",
-                [[user for user, _ in assistants[:count]]],
-            ).fetchall()
-        )
+        found = database.execute(
+            "SELECT user_id, ARRAY[lat, lng] FROM dispatch_assistant WHERE user_id = ANY(%s)",
+            [[user for user, _ in assistants[:count]]],
+        ).fetchall()
+    places = {user: place for user, place in found}  # noqa: C416 - two columns of a row of any length, for the types
     offered: dict[int, float] = {}
 
     def hear(index: int) -> Heard:

@@ -50,8 +50,8 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._buffer + data if self._buffer else data
         if not self._upgraded:
-            head, end, rest = data.partition(b"\r\n\r\n")
-            if not end:
+            head, blank, rest = data.partition(b"\r\n\r\n")
+            if not blank:
                 self._buffer = data
                 return
             if b" 101 " not in head.partition(b"\r\n")[0]:

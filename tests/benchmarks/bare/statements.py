@@ -24,7 +24,7 @@ DETAIL = f"""
 SELECT {_SHOWN} FROM dispatch_assistance j {_JOINED}
 WHERE j.id = %(job)s AND (j.client_id = %(user)s OR j.assistant_id = %(user)s OR o.status = 'open')
   AND EXISTS (SELECT {_SESSION})
-"""  # noqa: S608
+"""
 
 LIST = f"""
 WITH mine AS MATERIALIZED (
@@ -34,7 +34,7 @@ WITH mine AS MATERIALIZED (
     AND j.status = ANY(%(status)s) AND EXISTS (SELECT {_SESSION})
 ), page AS (SELECT * FROM mine ORDER BY id DESC LIMIT %(limit)s)
 SELECT {_SHOWN}, (SELECT count(*) FROM mine) FROM page j {_JOINED} ORDER BY j.id DESC
-"""  # noqa: S608
+"""
 
 _KEPT = """
 kept AS (
@@ -65,7 +65,7 @@ talk AS (
     %(now)s FROM shown
 ), {_KEPT}
 SELECT body FROM shown
-"""  # noqa: S608
+"""
 
 REQUEST = f"""
 WITH alive AS (SELECT u.id, u.name, pg_try_advisory_xact_lock(%(lock)s) AS locked {_SESSION} FOR KEY SHARE OF u),
@@ -108,4 +108,4 @@ tariff AS (
   SELECT id, 1, 1, 5000, '[]', %(now)s FROM shown
 ), {_KEPT}
 SELECT body FROM shown
-"""  # noqa: S608
+"""
