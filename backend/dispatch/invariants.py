@@ -194,3 +194,15 @@ must_hold(
     WHERE duty.on_duty AND NOT (person.is_active AND 'assistant' = ANY(person.roles))
     """,
 )
+
+must_hold(
+    "dispatch.numbers_follow_causes",
+    "What happened later to a job, whose row every change locks, has the higher number.",
+    """
+    SELECT room, number, id, before FROM (
+        SELECT room, number, id, lag(id) OVER (PARTITION BY room ORDER BY number) AS before
+        FROM core_event WHERE number IS NOT NULL AND room LIKE 'assistance:%%'
+    ) AS numbered
+    WHERE id < before
+    """,
+)

@@ -53,3 +53,15 @@ must_hold(
         AND greatest(message.created_at, told.at) > %(kept_since)s
     """,
 )
+
+must_hold(
+    "messaging.numbers_follow_causes",
+    "What happened later in a conversation, whose row every change locks, has the higher number.",
+    """
+    SELECT room, number, id, before FROM (
+        SELECT room, number, id, lag(id) OVER (PARTITION BY room ORDER BY number) AS before
+        FROM core_event WHERE number IS NOT NULL AND room LIKE 'conversation:%%'
+    ) AS numbered
+    WHERE id < before
+    """,
+)

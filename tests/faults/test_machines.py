@@ -13,6 +13,7 @@ from tests.faults import faults
 from tests.faults.faults import Fault
 from tests.faults.harness import PLACES, Field, Run
 from tests.faults.load import Load, Zone
+from tests.faults.person import Person
 
 RESUMED_SECONDS = 30
 """A killed worker's job is begun again within this time: its lease lasts twenty."""
@@ -142,13 +143,32 @@ class TestRestartedPostgres:
         asyncio.run(play())
 
 
+async def _talk_at_once(run: Run) -> None:
+    """Eight people in one conversation, each saying thirty things as fast as they can."""
+    people = await run.gather("client", 8)
+    await run.connect(people)
+    talk = await run.inside("talk", user_ids=[person.id for person in people], title="Everybody")
+    assert all(await asyncio.gather(*(person.join(f"conversation:{talk}") for person in people)))
+
+    async def speak(person: Person) -> None:
+        for number in range(30):
+            await person.call(
+                "POST", f"/conversations/{talk}/messages/", {"content": f"{number}", "client_id": f"{number}"}
+            )
+
+    await asyncio.gather(*(speak(person) for person in people))
+
+
 class TestPairs:
     def test_one_of_each_pair_may_be_killed(self, pairs: Field) -> None:
-        """R2, T2, D5, and O2: who is connected to the other one notices nothing."""
+        """R2, R3, T2, D5: two relays number, also one room in which everybody talks at once."""
 
         async def play() -> None:
             async with Run(pairs) as run:
+                zones = await run.town(2, clients=8, assistants=8)
+                talking = asyncio.create_task(_talk_at_once(run))
                 killed = [faults.kill(name) for name in ("relay", "worker-2", "backend-2", "realtime")]
-                await _play(run, killed, jobs=80)
+                await _play(run, killed, jobs=60, zones=zones)
+                await talking
 
         asyncio.run(play())

@@ -105,7 +105,10 @@ def broken(stage: Stage) -> set[str]:
 
 
 FREE_OF = "ALTER TABLE {} DROP CONSTRAINT {};"
-ONE_JOB = "FROM (SELECT min(id) AS id FROM dispatch_assistance WHERE status = '{}') AS one WHERE job.id = one.id"
+SWAPPED = """
+    UPDATE core_event SET number = -number WHERE room LIKE '{0}:%' AND number < 3;
+    UPDATE core_event SET number = 3 + number WHERE room LIKE '{0}:%' AND number < 0"""
+"""The first two numbers of each room change places."""
 
 PLANTED: dict[str, str] = {
     "core.numbers_are_dense": "DELETE FROM core_event WHERE number = 2 AND room LIKE 'assistance:%'",
@@ -138,6 +141,7 @@ PLANTED: dict[str, str] = {
     "messaging.those_it_was_opened_with_are_members": "DELETE FROM messaging_member WHERE left_at IS NULL",
     "messaging.members_were_announced": "UPDATE messaging_member SET added_event_id = added_event_id + 1",
     "messaging.departures_were_announced": "DELETE FROM core_event WHERE type = 'member.removed'",
+    "messaging.numbers_follow_causes": SWAPPED.format("conversation"),
     "messaging.messages_are_events": "DELETE FROM core_event WHERE type = 'message.created'",
     "dispatch.one_winner_per_round": """
         UPDATE dispatch_offer SET status = 'accepted' WHERE status = 'open'""",
@@ -155,6 +159,7 @@ PLANTED: dict[str, str] = {
     "dispatch.one_conversation_per_acceptance": "UPDATE messaging_conversation SET closed_at = NULL",
     "dispatch.assistants_were_announced": "UPDATE dispatch_assistance SET assistant_added_event_id = 1",
     "dispatch.finished_work_is_counted_once": "DELETE FROM catalog_finished_work",
+    "dispatch.numbers_follow_causes": SWAPPED.format("assistance"),
     "dispatch.only_assistants_are_on_duty": "UPDATE accounts_user SET roles = '{client}'",
 }
 
