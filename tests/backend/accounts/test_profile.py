@@ -48,6 +48,7 @@ class TestReadMe:
             "time_zone": "UTC",
             "language": "en",
             "hide_presence": False,
+            "photo": None,
             "is_verified": True,
             "created_at": "2030-05-15T09:30:00Z",
         }

@@ -46,6 +46,7 @@ class TestRegister:
             "time_zone": "UTC",
             "language": "en",
             "hide_presence": False,
+            "photo": None,
             "is_verified": False,
             "created_at": "2030-05-15T09:30:00Z",
         }
