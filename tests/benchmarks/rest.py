@@ -70,7 +70,16 @@ def run(bench: Bench) -> None:
         address = ("127.0.0.1", platform.ports["backend-2"])
         platform.keeper("backend-2").hold()  # its port is the bare variant's
         command = ["-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning", "--workers", "1"]
-        command += ["--blocking-threads", "4", "--backpressure", "64", "--host", address[0], "--port", str(address[1])]
+        command += [
+            "--blocking-threads",
+            "4",
+            "--backpressure",
+            "1024",
+            "--host",
+            address[0],
+            "--port",
+            str(address[1]),
+        ]
         with server([*command, "tests.benchmarks.bare.rest:application"], platform.environment, address) as bare_pid:
             ours = Variant("Callout", platform.address("backend"), platform.pid("backend"))
             bare = Variant("bare", address, bare_pid)

@@ -121,7 +121,7 @@ async def _compare(
     raw: list[Socket] = []
     for room in sorted(set(rooms)):
         raw += await open_sockets(bare[1], [None] * size, bare_heard, path=f"/ws?room={room}")
-    by_room = {room: socket for room, socket in zip(rooms, raw, strict=True)}
+    by_room = dict(zip(rooms, raw, strict=True))
     names = sorted(set(rooms))
     messages = bench.pick(10_000, 2_000) if pairs else bench.pick(300, 60)
     title = "rooms of 2" if pairs else f"room of {size:,}"

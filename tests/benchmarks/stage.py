@@ -57,7 +57,7 @@ class Bench:
     @contextlib.contextmanager
     def platform(self, *processes: str, **settings: str) -> Iterator["Platform"]:
         """These processes of the platform, on the data of this run."""
-        ports = {name: 0 for name in ("backend", "realtime", "worker", "relay", *processes)}
+        ports = dict.fromkeys(("backend", "realtime", "worker", "relay", *processes), 0)
         with Platform(
             self.home, processes=processes, ports=ports, env={**os.environ, **SETTINGS, **settings}, durable=True
         ) as platform:

@@ -33,7 +33,8 @@ class Socket(asyncio.Protocol):
         key = base64.b64encode(os.urandom(16)).decode()
         transport.write(
             f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nX-Forwarded-For: {self._address}\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+            f"X-Forwarded-For: {self._address}\r\n\r\n".encode()
         )
 
     def send(self, text: bytes) -> None:
@@ -86,9 +87,8 @@ class Socket(asyncio.Protocol):
             self.acks.pop(int(number)).set_result(msgspec.json.decode(bracket + rest))
         elif text.startswith(b'42["ready"'):
             self.opened.set_result(None)
-        elif text[:2] == b"44" or text.startswith(b'42["closing"'):
-            if not self.opened.done():
-                self.opened.set_exception(ConnectionError(text.decode()))
+        elif (text[:2] == b"44" or text.startswith(b'42["closing"')) and not self.opened.done():
+            self.opened.set_exception(ConnectionError(text.decode()))
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.opened.done():

@@ -2,11 +2,11 @@
 
 import psycopg
 
+from backend.core.geo import EARTH_RADIUS_M
+
 Database = psycopg.Connection[tuple[object, ...]]
 
 ALGIERS = (36.7538, 3.0588)
-EARTH = 6378137
-"""Radius of the spherical Mercator projection, metres."""
 
 _PEOPLE = """
 WITH people AS (
@@ -27,8 +27,8 @@ INSERT INTO dispatch_assistance (status, version, created_at, updated_at, pickup
   dropoff_lng, vehicle_class, distance_m, total_price, minimum_price, currency, client_id, assistant_id,
   requested_service, service_type, vehicle_type, note, round, expires_at, requested_at, accepted_at, ongoing_at,
   finished_at, rating)
-SELECT CASE n / %(count)s %% 2 WHEN 0 THEN 'completed' ELSE 'canceled' END, 4, at, at, 36.75, 3.05, 36.7, 3.2, 'light', 12610,
-  185000, 150000, 'DZD', %(clients)s[1 + n %% %(count)s], %(assistants)s[1 + n %% %(count)s], 'towing', 'towing',
+SELECT CASE n / %(count)s %% 2 WHEN 0 THEN 'completed' ELSE 'canceled' END, 4, at, at, 36.75, 3.05, 36.7, 3.2, 'light',
+  12610, 185000, 150000, 'DZD', %(clients)s[1 + n %% %(count)s], %(assistants)s[1 + n %% %(count)s], 'towing', 'towing',
   'Renault Symbol', 'Left lane, hazard lights on.', 1, at, at, at, at, at, 5
 FROM generate_series(1, %(jobs)s) n, LATERAL (SELECT now() - n * interval '1 minute' AS at) moment
 RETURNING id, client_id
@@ -42,14 +42,17 @@ FROM unnest(ARRAY['towing', 'repair']) s, unnest(ARRAY['light', 'heavy']) v ON C
 """
 
 _ON_DUTY = f"""
+WITH place AS MATERIALIZED (
+  SELECT id, %(lat)s + (random() - 0.5) * %(height)s AS lat, %(lng)s + (random() - 0.5) * %(width)s AS lng
+  FROM unnest(%(ids)s::bigint[]) id
+)
 INSERT INTO dispatch_assistant (user_id, on_duty, service_type, vehicle_class, licence_category, licence_expires_on,
   lat, lng, position, located_at, fresh_at)
 SELECT id, true, 'towing', 'heavy', 'c', DATE '2040-01-01', lat, lng,
-  point({EARTH} * radians(lng), {EARTH} * ln(tan(pi() / 4 + radians(lat) / 2))), now(), now() + interval '1 day'
-FROM unnest(%(ids)s::bigint[]) id,
-  LATERAL (SELECT %(lat)s + (random() - 0.5) * %(height)s + 0 * id AS lat,
-                  %(lng)s + (random() - 0.5) * %(width)s AS lng) place
-"""  # noqa: S608 - only our own numbers
+  point({EARTH_RADIUS_M} * radians(lng), {EARTH_RADIUS_M} * ln(tan(pi() / 4 + radians(lat) / 2))),
+  now(), now() + interval '1 day'
+FROM place
+"""
 
 
 def people(database: Database, tag: str, role: str, count: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What stands at the other end of the wire: a mail server and an HTTP server on this machine; they keep what they get."""
+"""What stands at the other end of the wire: a mail and an HTTP server on this machine, which keep what they get."""
 
 import json
 import socket
