@@ -29,7 +29,7 @@ CLOCKWORK = {"core_job", "core_timer", "core_room_head"}
 
 class TestAcceptAssistance:
     def test_one_of_200_wins_in_every_round(self, pairs: Field) -> None:
-        """D1, D2, D3. Red with: the naive accept, which looks at the status and then writes without looking again."""
+        """D1, D2, D3. Red with: an accept whose update does not look at the status again."""
         asyncio.run(self._race(pairs))
 
     async def _race(self, field: Field) -> None:

@@ -25,7 +25,7 @@ class TestLostAccess:
         asyncio.run(self._lose(field, AT_ONCE_SECONDS))
 
     def test_ends_within_fifteen_seconds_without_redis(self, field: Field) -> None:
-        """A3. Red with: heads not asked every ten seconds."""
+        """A3. Red with: rooms that the node asks about only in the round after the one they were joined in."""
         field.keeper("redis").hold(kill=True)
         try:
             asyncio.run(self._lose(field, WITHOUT_REDIS_SECONDS))

@@ -24,7 +24,7 @@ OFFERS = "SELECT count(*) FROM dispatch_offer WHERE assistance_id = %s AND assis
 
 class TestTimersThatCameDueWhileEverythingWasDown:
     def test_happen_within_five_seconds_of_the_return_and_once(self, field: Field) -> None:
-        """T4, D5. Red with: timers as delayed messages in Redis, which is emptied meanwhile."""
+        """T4, D5. Red with: the next wave as a timer in the backend's memory instead of a row."""
         asyncio.run(self._come_back(field))
 
     async def _come_back(self, field: Field) -> None:
