@@ -6,7 +6,12 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        from backend.accounts import invariants, rooms, sessions  # noqa: F401, PLC0415 - models exist only from here on
+        from backend.accounts import (  # noqa: PLC0415 - models exist only from here on
+            invariants,  # noqa: F401
+            jobs,  # noqa: F401
+            rooms,
+            sessions,
+        )
 
         sessions.answer_for_sessions()
         rooms.guard_rooms()

@@ -227,19 +227,24 @@ def read_me(request: HttpRequest, response: HttpResponse) -> User:
     response=UserOut,
     auth=auth.any_user,
     operation_id="updateMe",
-    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken, PreconditionFailed),
+    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken, ProofRequired, PreconditionFailed),
 )
 def update_me(request: HttpRequest, response: HttpResponse, payload: ProfileIn, if_match: IfMatch = None) -> User:
     """Change my profile; what is left out stays as it is.
 
-    A new e-mail address or phone number must be verified again. One of the two must be left. With `name` alone, first
+    A new e-mail address or phone number must be verified again, and wants `current_password`, or a sign-in less
+    than five minutes old. One of the two must be left. With `name` alone, first
     and last name follow it; with `first_name` or `last_name`, the whole name follows them.
     """
     changes = payload.changes()
     if "location" in changes:
         changes["location"] = _point(changes["location"])
     user = profile.change_profile(
-        actor=auth.actor(request), changes=changes, wanted_versions=etags.wanted_versions(if_match), now=clock.now()
+        actor=auth.actor(request),
+        changes=changes,
+        wanted_versions=etags.wanted_versions(if_match),
+        password=payload.current_password,
+        now=clock.now(),
     )
     etags.tag(response, user.version)
     return user

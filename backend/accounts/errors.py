@@ -1,6 +1,6 @@
 """What may stand in the way of signing up, in, and of changing oneself."""
 
-from backend.core.errors import Forbidden, NotAuthenticated, Problem
+from backend.core.errors import Forbidden, NotAuthenticated, Problem, ValidationFailed
 from shared_contracts.errors import ErrorCode
 
 
@@ -42,3 +42,13 @@ class TwoFactorIsOn(Problem):
 
 class TwoFactorIsOff(Problem):
     code, title = ErrorCode.TWO_FACTOR_OFF, "Two-factor sign-in is not on."
+
+
+class InvalidCode(ValidationFailed):
+    """The same for an unknown account, a wrong code, one that has run out, was used, or was tried too often."""
+
+    code, title = ErrorCode.INVALID_CODE, "This code is wrong, or works no more: ask for a new one."
+
+
+class TooManyAddresses(Problem):
+    code, title = ErrorCode.TOO_MANY_ADDRESSES, "Fifty addresses are kept at most: delete one first."

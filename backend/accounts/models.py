@@ -1,5 +1,7 @@
 """People, how they prove who they are, their sessions, and what assistants must show: vehicle and licence."""
 
+import uuid
+
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -43,8 +45,10 @@ class User(AbstractBaseUser):
     roles = ArrayField(models.CharField(max_length=12, choices=[(role.value, role.value) for role in Role]))
     is_active = models.BooleanField(default=True)
     is_verified = models.BooleanField(default=False)
+    """Whether an address or number was proved since either was last changed."""
     email_verified_at = models.DateTimeField(null=True)
     """When this person proved that the present e-mail address is theirs. `is_verified` may also rest on a number."""
+    phone_verified_at = models.DateTimeField(null=True)
     bio = models.CharField(max_length=1000, default="")
     city = models.CharField(max_length=100, default="")
     country = models.CharField(max_length=2, default="")
@@ -203,3 +207,75 @@ class Invitation(models.Model):
             ),
         ]
         indexes = [models.Index(Lower("email"), condition=Q(accepted_at__isnull=True), name="invitation_open")]
+
+
+class CodePurpose(models.TextChoices):
+    VERIFY_EMAIL = "verify_email"
+    VERIFY_PHONE = "verify_phone"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - a purpose, not a secret
+
+
+class Code(models.Model):
+    """A request for a code, and the code that the job made for it: six digits, kept as a digest.
+
+    Every request leaves a row, also one for an address that no account has: what is asked cannot be told from it, and
+    it counts against the limits. Only the newest of a purpose and address is good for anything.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    purpose = models.CharField(max_length=14, choices=CodePurpose.choices)
+    address = models.CharField(max_length=254)
+    """An e-mail address in small letters, or a phone number in E.164."""
+    asked_from = models.CharField(max_length=43)
+    """The network that asked: an IPv4 address, or the /64 of an IPv6 one."""
+    created_at = models.DateTimeField()
+    # All of these are empty until the job has found the account and sent the code.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="codes")
+    digest = models.BinaryField(max_length=32, null=True)
+    expires_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "accounts_code"
+        constraints = [models.CheckConstraint(condition=Q(tries__lte=5), name="code_five_tries")]
+        indexes = [
+            models.Index(fields=["address", "-created_at"], name="code_of_address"),
+            models.Index(fields=["asked_from", "created_at"], name="code_asked_from"),
+            models.Index(fields=["created_at"], name="code_age"),
+        ]
+
+
+class SignInDelay(models.Model):
+    """How often a password was tried in vain for one account, or from one network, and when the next try may come."""
+
+    key = models.CharField(primary_key=True, max_length=64)
+    """A digest: of an account, an identifier that no account has, a device of an account, or a network."""
+    failures = models.PositiveIntegerField()
+    tried_at = models.DateTimeField()
+    next_try_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_sign_in_delay"
+        indexes = [models.Index(fields=["tried_at"], name="sign_in_delay_age")]
+
+
+class Address(models.Model):
+    """A place of a person, such as home or work. One of them may be the primary one."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="addresses")
+    street_address = models.CharField(max_length=300)
+    city = models.CharField(max_length=100)
+    state = models.CharField(max_length=100, default="")
+    zip_code = models.CharField(max_length=20, default="")
+    country = models.CharField(max_length=2, default="")
+    """ISO 3166-1 alpha-2."""
+    is_primary = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_address"
+        constraints = [
+            models.UniqueConstraint(fields=["user"], condition=Q(is_primary=True), name="address_one_primary")
+        ]

@@ -342,10 +342,14 @@ class ProfileIn(In):
         LEFT_OUT
     )
     hide_presence: StrictBool = LEFT_OUT
+    current_password: Annotated[
+        Password | None,
+        Field(min_length=1, description="Proof for a new e-mail address or phone number."),
+    ] = None
 
     def changes(self) -> dict[str, Any]:
         """Only the fields that were given."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: getattr(self, name) for name in self.model_fields_set - {"current_password"}}
 
 
 class PhotoOut(Out):

@@ -4,6 +4,7 @@ GCRA keeps one number per key, the time at which the bucket will be empty again 
 When Redis is away the limits of sign-in are kept by the process itself; the others let pass.
 """
 
+import ipaddress
 import math
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from threading import Lock
 from redis.commands.core import Script
 
 from backend.core.environment import environment
+from backend.core.errors import RateLimited
 from backend.core.redis_link import RedisLink
 from shared_contracts.redis_keys import RATE_LIMIT
 
@@ -106,6 +108,23 @@ def check(asked: Sequence[tuple[Limit, str]]) -> Verdict | None:
         return None
     limits = [limit for limit, _ in strict]
     return _tightest(limits, _local.ask([f"{limit.name}:{whose}" for limit, whose in strict], limits))
+
+
+def whose_address(address: str | None) -> str:
+    """The key of an address: IPv6 counts by its /64, which is what one subscriber gets."""
+    if address is None:
+        return "unknown"
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return address
+
+
+def enforce(limit: Limit, whose: str) -> None:
+    """Count one request against a limit of its operation. Raises RateLimited."""
+    verdict = check([(limit, whose)])
+    if verdict is not None and not verdict.allowed:
+        raise RateLimited(headers={"Retry-After": str(max(1, verdict.retry_seconds))})
 
 
 def _tightest(limits: Sequence[Limit], waits: Sequence[float]) -> Verdict:

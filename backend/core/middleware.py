@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from backend.core import errors, limits, metrics
 from backend.core.auth import bearer_of, is_sidecar
 from backend.core.environment import environment
-from backend.core.limits import Limit, Verdict
+from backend.core.limits import Limit, Verdict, whose_address
 from backend.core.problems import CONTENT_TYPE, InternalError, MethodNotAllowed, from_exception, problem_response
 from backend.core.request_context import acceptable_request_id, caused_by, client_address
 from backend.core.tokens import verify_access
@@ -173,16 +173,6 @@ class RateLimits:
                 yield self.per_user, verify_access(token).sub
             except errors.InvalidToken:
                 return
-
-
-def whose_address(address: str | None) -> str:
-    """The key of an address: IPv6 counts by its /64, which is what one subscriber gets."""
-    if address is None:
-        return "unknown"
-    found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return address
 
 
 def _too_many(verdict: Verdict) -> HttpResponse:

@@ -50,6 +50,14 @@ def end_all_sessions(*, actor: Actor | None, user_id: int, reason: str, now: dat
     return ended
 
 
+@transaction.atomic(savepoint=False)
+def end_other_sessions(*, actor: Actor, reason: str, now: datetime) -> None:
+    """End every session of this person but the one that asks."""
+    others = Session.objects.filter(user_id=actor.id, ended_at=None).exclude(pk=actor.session_id)
+    for session_id in others.order_by("pk").values_list("pk", flat=True):
+        end_one(session_id=session_id, user_id=actor.id, by=actor, reason=reason, now=now)
+
+
 def _note(by: Actor | None, user_id: int, changes: dict[str, object], *, now: datetime) -> None:
     audit.record(
         actor=by, action="accounts.session_ended", reference=make_reference("user", user_id), changes=changes, now=now

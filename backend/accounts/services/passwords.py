@@ -15,15 +15,18 @@ LENGTHS = range(8, 129)
 """In characters. No rule asks for kinds of characters (NIST SP 800-63B-4, section 3.1.1.2)."""
 
 
-def hash_password(password: str) -> str:
-    """The password as it is kept; takes some 15 ms, so call it outside transactions. Raises a 422 for a weak one."""
+def hash_password(password: str, *, field: str = "password") -> str:
+    """The password as it is kept; takes some 15 ms, so call it outside transactions. Raises a 422 for a weak one.
+
+    `field` is its name in the request's body.
+    """
     password = _composed(password)
     if len(password) not in LENGTHS:
-        raise _refused([f"{LENGTHS.start} to {LENGTHS.stop - 1} characters are wanted"])
+        raise _refused([f"{LENGTHS.start} to {LENGTHS.stop - 1} characters are wanted"], field)
     try:
         validate_password(password)
     except ValidationError as error:
-        raise _refused(error.messages) from None
+        raise _refused(error.messages, field) from None
     return make_password(password)
 
 
@@ -39,10 +42,10 @@ def _composed(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
-def _refused(messages: list[str]) -> ValidationFailed:
+def _refused(messages: list[str], field: str) -> ValidationFailed:
     return ValidationFailed(
         messages[0],
         errors=[
-            {"field": "body.password", "code": ErrorCode.VALIDATION_FAILED, "message": message} for message in messages
+            {"field": f"body.{field}", "code": ErrorCode.VALIDATION_FAILED, "message": message} for message in messages
         ],
     )

@@ -7,8 +7,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from backend.accounts.models import User
+from backend.accounts.models import CodePurpose, User
+from backend.accounts.selectors import get_own
+from backend.accounts.services.codes import ask_if_allowed
 from backend.accounts.services.names import names_of
+from backend.accounts.services.notices import notify
+from backend.accounts.services.proof import prove
 from backend.accounts.services.uniqueness import decided_by_the_database
 from backend.core import audit
 from backend.core.actor import Actor
@@ -16,6 +20,7 @@ from backend.core.errors import NotFound, PreconditionFailed
 from backend.core.geo import Point
 from backend.core.references import make_reference
 
+CONTACTS = frozenset({"email", "phone_number"})
 NAMES = ("name", "first_name", "last_name")
 CHANGEABLE = frozenset(
     {*NAMES, "email", "phone_number", "username", "bio", "city", "country", "address", "location"}
@@ -23,17 +28,34 @@ CHANGEABLE = frozenset(
 )
 
 
-@transaction.atomic
 def change_profile(
-    *, actor: Actor, changes: Mapping[str, Any], wanted_versions: Collection[int] | None, now: datetime
+    *,
+    actor: Actor,
+    changes: Mapping[str, Any],
+    wanted_versions: Collection[int] | None,
+    now: datetime,
+    password: str | None = None,
 ) -> User:
     """Change the given ones of CHANGEABLE; the others stay. A new e-mail address or phone number is not verified.
 
     `location` is a Point or None. `wanted_versions` None accepts any present version. Raises PreconditionFailed,
-    EmailTaken, PhoneTaken, UsernameTaken, or a 422.
+    EmailTaken, PhoneTaken, UsernameTaken, or a 422; ProofRequired when the e-mail address or phone number changes
+    without the password or a sign-in less than five minutes old.
     """
     if unknown := set(changes) - CHANGEABLE:
         raise ValueError(f"not changeable: {unknown}")
+    if not CONTACTS.isdisjoint(changes):
+        user = get_own(actor)
+        if any(getattr(user, name) != changes[name] for name in CONTACTS & set(changes)):
+            # A password is hashed in no transaction.
+            prove(actor=actor, user=user, password=password, now=now)
+    return _change(actor, changes, wanted_versions, now=now)
+
+
+@transaction.atomic
+def _change(
+    actor: Actor, changes: Mapping[str, Any], wanted_versions: Collection[int] | None, *, now: datetime
+) -> User:
     user = lock_active(actor.id)
     if wanted_versions is not None and user.version not in wanted_versions:
         raise PreconditionFailed
@@ -41,10 +63,9 @@ def change_profile(
     different = {name: value for name, value in values.items() if getattr(user, name) != value}
     if not different:
         return user
-    if not {"email", "phone_number"}.isdisjoint(different):
-        different["is_verified"] = False
-    if "email" in different:
-        different["email_verified_at"] = None
+    before = {name: getattr(user, name) for name in CONTACTS}
+    for name in CONTACTS & set(different):
+        different |= {"is_verified": False, f"{name.removesuffix('_number')}_verified_at": None}
     with decided_by_the_database():
         save_changes(user, different, now=now)
     audit.record(
@@ -54,7 +75,22 @@ def change_profile(
         changes={"fields": sorted(different)},
         now=now,
     )
+    _tell_of_contacts(user, before, now=now)
     return user
+
+
+def _tell_of_contacts(user: User, before: Mapping[str, str | None], *, now: datetime) -> None:
+    """Ask for proof of what is new, and tell the owner where they were reached until now."""
+    if user.email != before["email"]:
+        if before["email"] is not None:
+            notify(user=user, kind="email_changed", to=before["email"], now=now)
+        if user.email is not None:
+            ask_if_allowed(purpose=CodePurpose.VERIFY_EMAIL, address=user.email, now=now)
+    if user.phone_number != before["phone_number"]:
+        if before["phone_number"] is not None:
+            notify(user=user, kind="phone_changed", to=before["email"] or before["phone_number"], now=now)
+        if user.phone_number is not None:
+            ask_if_allowed(purpose=CodePurpose.VERIFY_PHONE, address=user.phone_number, now=now)
 
 
 def lock_active(user_id: int) -> User:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from backend.accounts import rules
 from backend.accounts.errors import UsernameTaken
-from backend.accounts.models import User
+from backend.accounts.models import CodePurpose, User
 from backend.accounts.services.assistants import (
     NOTHING_GIVEN,
     AssistantFields,
@@ -17,6 +17,7 @@ from backend.accounts.services.assistants import (
     save_profile,
     tell_assistant_changed,
 )
+from backend.accounts.services.codes import ask_if_allowed
 from backend.accounts.services.invitations import accept_token, is_email_invited
 from backend.accounts.services.names import names_of
 from backend.accounts.services.passwords import hash_password
@@ -67,7 +68,16 @@ def register(
         user = add_user(account=account, encoded=encoded, now=now)
         if invitation is not None:
             accept_token(token=invitation, user=user, now=now)
+        _ask_for_proof(user, now=now)
         return user, open_session(user=user, device=device, now=now)
+
+
+def _ask_for_proof(user: User, *, now: datetime) -> None:
+    """Send a code to the e-mail address, or to the phone of who gave none: messages cost money."""
+    if user.email is not None:
+        ask_if_allowed(purpose=CodePurpose.VERIFY_EMAIL, address=user.email, now=now)
+    elif user.phone_number is not None:
+        ask_if_allowed(purpose=CodePurpose.VERIFY_PHONE, address=user.phone_number, now=now)
 
 
 def create_account(*, account: NewAccount, password: str, now: datetime) -> User:

@@ -19,7 +19,7 @@ from backend.accounts import rules
 from backend.accounts.errors import InvalidCredentials
 from backend.accounts.models import RefreshToken, Session, User
 from backend.accounts.selectors import hold_active
-from backend.accounts.services import two_factor
+from backend.accounts.services import delays, notices, two_factor
 from backend.accounts.services.ending import end_one
 from backend.accounts.services.passwords import is_password_of
 from backend.core import tokens
@@ -67,9 +67,11 @@ def sign_in(
     """Open a session for whoever has this identifier and password, and one of the roles if any are named.
 
     `identifier` is an e-mail address, a phone number or a username. An unknown one costs the same query and the same
-    hash as a wrong password. Raises InvalidCredentials, and OtpRequired when all is right but `otp` is missing.
+    hash as a wrong password. Raises InvalidCredentials, OtpRequired when all is right but `otp` is missing, and
+    RateLimited while another try has to wait.
     """
     user = _find(identifier)
+    tried = delays.begin(identifier=identifier, user=user, agent=device.agent[:AGENT_LENGTH], now=now)
     if user is not None and (not user.is_active or (roles is not None and not set(roles) & set(user.roles))):
         user = None
     if not is_password_of(user, password) or user is None:
@@ -81,6 +83,7 @@ def sign_in(
             hold_active([user.pk])
         except NotFound:
             raise InvalidCredentials from None
+        delays.forgive(tried, now=now)
         return user, open_session(user=user, device=device, now=now)
 
 
@@ -145,7 +148,8 @@ def _rotate(claims: _RefreshClaims, device: Device, *, now: datetime) -> tuple[U
         return None
     successor = _successor_of(presented, device, now=now)
     if successor is None:
-        end_one(session_id=session.pk, user_id=user.pk, by=None, reason="refresh_reused", now=now)
+        if end_one(session_id=session.pk, user_id=user.pk, by=None, reason="refresh_reused", now=now):
+            notices.notify(user=user, kind="session_reused", now=now)
         return None
     Session.objects.filter(pk=session.pk).update(last_seen_at=now)
     return user, _tokens(session, user, successor, now=now)

@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.db import transaction
 
 from backend.accounts.errors import InvalidCredentials, OtpRequired, ProofRequired, TwoFactorIsOff, TwoFactorIsOn
-from backend.accounts.models import RecoveryCode, SecondFactor, Session, User
+from backend.accounts.models import RecoveryCode, SecondFactor, User
 from backend.accounts.selectors import get_own
 from backend.accounts.services.passwords import is_password_of
 from backend.accounts.services.profile import lock_active
+from backend.accounts.services.proof import signed_in_lately
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.environment import environment
@@ -40,8 +41,6 @@ DRIFT_STEPS = 1
 """The clock of a phone may be a step off."""
 TRIES = 5
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=15), timedelta(days=1)
-FRESH = timedelta(minutes=5)
-"""Whoever signed in so shortly ago needs no further proof to set up a second factor."""
 RECOVERY_CODES = 10
 RECOVERY_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 RECOVERY_GROUPS, RECOVERY_GROUP_LENGTH = 4, 6
@@ -69,7 +68,7 @@ def begin(*, actor: Actor, password: str | None, now: datetime) -> SetUp:
     Raises ProofRequired unless the caller has just signed in or gives their password, and TwoFactorIsOn.
     """
     user = get_own(actor)
-    if not _signed_in_lately(actor, now=now) and (password is None or not is_password_of(user, password)):
+    if not signed_in_lately(actor, now=now) and (password is None or not is_password_of(user, password)):
         raise ProofRequired
     secret = pyotp.random_base32()
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
@@ -114,7 +113,7 @@ def turn_off(*, actor: Actor, password: str | None, otp: str, now: datetime) -> 
     if not SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).exists():
         raise TwoFactorIsOff
     has_password = user.has_usable_password()
-    proven = is_password_of(user, password or "") if has_password else _signed_in_lately(actor, now=now)
+    proven = is_password_of(user, password or "") if has_password else signed_in_lately(actor, now=now)
     if not proven or not take_code(user_id=user.pk, otp=otp, now=now):
         raise ProofRequired
     with transaction.atomic():
@@ -186,10 +185,6 @@ def _step_of(factor: SecondFactor, code: str, *, now: datetime) -> int | None:
     totp, present = pyotp.TOTP(secret), int(now.timestamp()) // STEP_SECONDS
     steps = range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1)
     return next((step for step in steps if hmac.compare_digest(totp.generate_otp(step), code)), None)
-
-
-def _signed_in_lately(actor: Actor, *, now: datetime) -> bool:
-    return Session.objects.filter(pk=actor.session_id, created_at__gt=now - FRESH).exists()
 
 
 def _new_recovery_code() -> str:

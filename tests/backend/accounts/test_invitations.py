@@ -119,7 +119,7 @@ class TestRegisteringWithAToken:
         self, api: Api, invite: Invite, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         token = invite()["token"]
-        with django_assert_num_queries(9):  # one more than without
+        with django_assert_num_queries(11):  # one more than without
             answer = register(api, roles=["manager"], invitation=token)
         assert (answer.status, answer.body["user"]["roles"]) == (201, ["manager"])
         assert Invitation.objects.values_list("accepted_at", "accepted_by").get() == (

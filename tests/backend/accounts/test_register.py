@@ -22,7 +22,7 @@ class TestRegister:
     def test_makes_an_account_and_signs_in(
         self, api: Api, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        with django_assert_num_queries(8):  # 4 rows, 2 savepoints
+        with django_assert_num_queries(10):  # 6 rows, 2 savepoints
             answer = api.with_headers(User_Agent="Phone/1").post(
                 "/auth/register/",
                 form(city="Algiers", country="dz", address="12 rue X", location={"lat": 36.75, "lng": 3.05}),

@@ -1,0 +1,33 @@
+"""What accounts does in the background: sending codes and notices, forgetting what has run out."""
+
+from datetime import datetime
+from uuid import UUID
+
+from backend.accounts.services import codes, forgetting, notices
+from backend.core.jobs import OutsideCall, enqueue, job, outside_job
+from backend.core.timetable import every
+from shared_contracts.jobs import Queue
+
+
+@outside_job("accounts.send_code", max_attempts=6)
+def send_code(*, now: datetime, key: str, code_id: str, **_: object) -> OutsideCall | None:
+    """Make a code and send it to whom it was asked for."""
+    return codes.prepare(code_id=UUID(code_id), key=key, now=now)
+
+
+@outside_job("accounts.send_notice")
+def send_notice(
+    *, key: str, user_id: int, kind: notices.Kind, to: str | None = None, **_: object
+) -> OutsideCall | None:
+    """Tell an account's owner what happened to it."""
+    return notices.prepare(user_id=user_id, kind=kind, to=to, key=key)
+
+
+@job("accounts.purge", queue=Queue.BULK)
+def purge(*, now: datetime, **_: object) -> None:
+    """Forget a batch of codes and delays that have run out, and leave the rest to a job of its own."""
+    if forgetting.forget(now=now):
+        enqueue("accounts.purge", now=now)
+
+
+every(name="accounts.purge", seconds=3600, job="accounts.purge")

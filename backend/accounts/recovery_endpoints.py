@@ -1,0 +1,152 @@
+"""Proving an address, and recovering or changing a password."""
+
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import translation
+from ninja import Query, Router
+from ninja.responses import Status
+
+from backend.accounts.errors import InvalidCode, ProofRequired
+from backend.accounts.models import CodePurpose
+from backend.accounts.recovery_schemas import (
+    CodeAskedOut,
+    EmailIn,
+    EmailVerifyIn,
+    LinkToken,
+    PasswordChangeIn,
+    PasswordResetConfirmIn,
+    PasswordResetIn,
+    PhoneIn,
+    PhoneVerifyIn,
+    VerifiedOut,
+)
+from backend.accounts.services import codes, recovery, verification
+from backend.core import auth, clock
+from backend.core.openapi import problems
+
+router = Router()
+
+
+@router.post("/auth/email/verification/", response={202: CodeAskedOut}, auth=None, operation_id="askEmailVerification")
+def ask_email_verification(request: HttpRequest, payload: EmailIn) -> Status[dict[str, Any]]:
+    """Send a six-digit code and a link to an e-mail address that is to be proved.
+
+    The answer is the same whether or not an account has the address. An earlier code works no more. Five a day for an
+    address, ten a day from a network.
+    """
+    return _ask(CodePurpose.VERIFY_EMAIL, payload.email)
+
+
+@router.post(
+    "/auth/email/verify/",
+    response=VerifiedOut,
+    auth=None,
+    operation_id="verifyEmail",
+    openapi_extra=problems(InvalidCode),
+)
+def verify_email(request: HttpRequest, payload: EmailVerifyIn) -> dict[str, Any]:
+    """Prove an e-mail address with the code that went there, or with the token of the link.
+
+    A code works for ten minutes, once, and is dead after five tries.
+    """
+    if payload.token is not None:
+        verification.verify_by_link(token=payload.token, now=clock.now())
+    else:
+        verification.verify(address=payload.email or "", code=payload.code or "", now=clock.now())
+    return {"channel": "email"}
+
+
+@router.get(
+    "/auth/email/verify/",
+    response=VerifiedOut,
+    auth=None,
+    operation_id="openEmailLink",
+    openapi_extra=problems(InvalidCode),
+)
+def open_email_link(request: HttpRequest, token: Annotated[LinkToken, Query()]) -> dict[str, Any] | HttpResponse:
+    """Prove an e-mail address by opening the mail's link; a browser gets a page."""
+    wants_page = "text/html" in request.headers.get("Accept", "")
+    try:
+        user = verification.verify_by_link(token=token, now=clock.now())
+    except InvalidCode:
+        if wants_page:
+            return _page("link_dead", language=translation.get_language_from_request(request), status=422)
+        raise
+    return _page("link_opened", language=user.language, status=200) if wants_page else {"channel": "email"}
+
+
+@router.post("/auth/phone/verification/", response={202: CodeAskedOut}, auth=None, operation_id="askPhoneVerification")
+def ask_phone_verification(request: HttpRequest, payload: PhoneIn) -> Status[dict[str, Any]]:
+    """Send a six-digit code by SMS to a phone number that is to be proved.
+
+    The answer is the same whether or not an account has the number. An earlier code works no more. Five a day for a
+    number, ten a day from a network.
+    """
+    return _ask(CodePurpose.VERIFY_PHONE, payload.phone_number)
+
+
+@router.post(
+    "/auth/phone/verify/",
+    response=VerifiedOut,
+    auth=None,
+    operation_id="verifyPhone",
+    openapi_extra=problems(InvalidCode),
+)
+def verify_phone(request: HttpRequest, payload: PhoneVerifyIn) -> dict[str, Any]:
+    """Prove a phone number with the code that went there. It works for ten minutes, once, and dies after five tries."""
+    verification.verify(address=payload.phone_number, code=payload.code, now=clock.now())
+    return {"channel": "sms"}
+
+
+@router.post("/auth/password/reset/", response={202: CodeAskedOut}, auth=None, operation_id="askPasswordReset")
+def ask_password_reset(request: HttpRequest, payload: PasswordResetIn) -> Status[dict[str, Any]]:
+    """Send a code for choosing a new password, by e-mail or SMS.
+
+    The answer is the same whether or not an account has the address or number.
+    """
+    return _ask(CodePurpose.RESET_PASSWORD, payload.address)
+
+
+@router.post(
+    "/auth/password/reset/confirm/",
+    response={204: None},
+    auth=None,
+    operation_id="confirmPasswordReset",
+    openapi_extra=problems(InvalidCode),
+)
+def confirm_password_reset(request: HttpRequest, payload: PasswordResetConfirmIn) -> Status[None]:
+    """Choose a new password with the code. Every session ends, and the owner is told."""
+    recovery.reset_password(
+        address=payload.address, code=payload.code, new_password=payload.new_password, now=clock.now()
+    )
+    return Status(204, None)
+
+
+@router.post(
+    "/auth/password/change/",
+    response={204: None},
+    auth=auth.any_user,
+    operation_id="changePassword",
+    openapi_extra=problems(ProofRequired),
+)
+def change_password(request: HttpRequest, payload: PasswordChangeIn) -> Status[None]:
+    """Change my password. My other sessions end; this one goes on."""
+    recovery.change_password(
+        actor=auth.actor(request), password=payload.password, new_password=payload.new_password, now=clock.now()
+    )
+    return Status(204, None)
+
+
+def _ask(purpose: CodePurpose, address: str) -> Status[dict[str, Any]]:
+    codes.ask(purpose=purpose, address=address, now=clock.now())
+    channel: Literal["email", "sms"] = "email" if "@" in address else "sms"
+    return Status(202, {"channel": channel, "expires_in_seconds": round(codes.LIFETIME.total_seconds())})
+
+
+def _page(name: str, *, language: str, status: int) -> HttpResponse:
+    with translation.override(language):
+        values = {"language": language, "is_rtl": translation.get_language_bidi()}
+        page = render_to_string(f"accounts/pages/{name}.html", values)
+    return HttpResponse(page, status=status, headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})

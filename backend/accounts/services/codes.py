@@ -1,0 +1,194 @@
+"""Six-digit codes by e-mail and SMS: asked for, made and sent, redeemed once.
+
+A request costs and answers the same whether or not an account has the address: it writes a row and a job, and the job
+looks for the account. The code is made there, from the row's random id with the platform's secret, so that a repeated
+job sends the same one; the row keeps only a digest. Tries are counted under a lock, so however many come at once, five
+are judged (ASVS 5.0, 6.5; RELIABILITY.md A5, A7, L7).
+"""
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import connection, transaction
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Lower
+
+from backend.accounts.models import Code, CodePurpose, User
+from backend.core import mail, sms
+from backend.core.environment import environment
+from backend.core.errors import RateLimited
+from backend.core.jobs import OutsideCall, enqueue
+from backend.core.limits import whose_address
+from backend.core.request_context import client_address
+
+LIFETIME = timedelta(minutes=10)
+TRIES = 5
+DAY = timedelta(days=1)
+TRIES_A_DAY = 20
+"""Of one account, over all its codes: a guess succeeds with 2 in 100,000 a day at most."""
+ASKED_A_DAY = 5
+"""For one address or number."""
+ASKED_FROM_A_DAY = 10
+"""From one network."""
+LOCK_SPACE = 0x636F6465
+
+
+def normalised(address: str) -> str:
+    return address.lower() if "@" in address else address
+
+
+@transaction.atomic
+def ask(*, purpose: CodePurpose, address: str, now: datetime) -> None:
+    """Have a code sent to this address (e-mail or E.164), if an account has it; an earlier one works no more.
+
+    Raises RateLimited, whether or not an account has it.
+    """
+    wait = _ask(purpose, normalised(address), now=now)
+    if wait is not None:
+        raise RateLimited(headers={"Retry-After": str(max(1, round(wait.total_seconds())))})
+
+
+def ask_if_allowed(*, purpose: CodePurpose, address: str, now: datetime) -> None:
+    """The same as part of another service's transaction, which does not fail when the limits are reached."""
+    _ask(purpose, normalised(address), now=now)
+
+
+def _ask(purpose: CodePurpose, address: str, *, now: datetime) -> timedelta | None:
+    """Write the request and its job; or how long to wait until it may be made."""
+    asked_from = whose_address(client_address())
+    if environment().rate_limits:
+        _lock(sorted({address, asked_from}))
+        for what, most in ((Q(address=address), ASKED_A_DAY), (Q(asked_from=asked_from), ASKED_FROM_A_DAY)):
+            times = Code.objects.filter(what, created_at__gt=now - DAY).order_by("-created_at")
+            # The oldest of those that fill the day: when it is a day old there is room again.
+            filling = times.values_list("created_at", flat=True)[most - 1 : most].first()
+            if filling is not None:
+                wait: timedelta = filling + DAY - now
+                return wait
+    row = Code.objects.create(purpose=purpose, address=address, asked_from=asked_from, created_at=now)
+    enqueue("accounts.send_code", now=now, code_id=str(row.pk))
+    return None
+
+
+def prepare(*, code_id: uuid.UUID, key: str, now: datetime) -> OutsideCall | None:
+    """Make the code of a request and return the call that sends it; None when there is nothing to send.
+
+    For the job, in its transaction. Asked again for the same request it makes the same code.
+    """
+    row = Code.objects.select_for_update().filter(pk=code_id, used_at=None).first()
+    if row is None or _newest(row.purpose, row.address) != row.pk:
+        return None
+    user = _account_of(row)
+    if user is None or (row.expires_at is not None and row.expires_at <= now):
+        return None
+    row.user, row.digest, row.expires_at = user, _digest(row.pk, _code(row.pk)), row.expires_at or now + LIFETIME
+    row.save(update_fields=["user", "digest", "expires_at"])
+    if "@" not in row.address:
+        text = mail.write_text("accounts/sms/code", language=user.language, context={"code": _code(row.pk)})
+        return partial(sms.deliver, to=row.address, text=text)
+    link = f"{environment().link_base}/api/v1/auth/email/verify/?token={_token(row.pk)}"
+    message = mail.compose(
+        f"accounts/mail/{row.purpose}",
+        to=user.email or row.address,
+        language=user.language,
+        key=key,
+        context={"code": _code(row.pk), "link": link},
+    )
+    return partial(mail.deliver, message)
+
+
+def _account_of(row: Code) -> User | None:
+    """The active account that has this address and needs this code."""
+    people = User.objects.filter(is_active=True)
+    if "@" in row.address:
+        people = people.alias(small_email=Lower("email")).filter(small_email=row.address)
+        done = Q(email_verified_at__isnull=False)
+    else:
+        people = people.filter(phone_number=row.address, phone_signs_in=True)
+        done = Q(phone_verified_at__isnull=False)
+    return (people if row.purpose == CodePurpose.RESET_PASSWORD else people.exclude(done)).first()
+
+
+def redeem(*, purpose: CodePurpose, address: str, code: str, now: datetime) -> User | None:
+    """The account whose code this is, its row locked; None for a wrong code. A code works once.
+
+    Call it in a transaction that is committed also when the answer is None: the try must be counted. It costs the same
+    queries until the code was right, whether or not an account has the address.
+    """
+    address = normalised(address)
+    newest = Code.objects.filter(purpose=purpose, address=address).order_by("-created_at", "-pk").first()
+    row = newest or Code(user=None)
+    _lock([f"user:{row.user_id}" if row.user_id else address])
+    of_account = Q(user_id=row.user_id) if row.user_id else Q(address=address)
+    tried = Code.objects.filter(of_account, created_at__gt=now - DAY - LIFETIME).aggregate(all=Sum("tries"))["all"] or 0
+    counted = Code.objects.filter(
+        pk=row.pk, tries__lt=TRIES if tried < TRIES_A_DAY else 0, used_at=None, expires_at__gt=now
+    ).update(tries=F("tries") + 1)
+    is_right = hmac.compare_digest(_digest(row.pk, code), bytes(row.digest or b"\0" * 32))
+    return _use(row, now=now) if counted and is_right else None
+
+
+def redeem_token(*, token: str, now: datetime) -> User | None:
+    """The account that got this link for its e-mail address; None when it works no more.
+
+    Opening it again within its ten minutes changes nothing: programs that look through mails open links, too.
+    """
+    name, _, _ = token.partition(".")
+    try:
+        code_id = uuid.UUID(hex=name)
+    except ValueError:
+        return None
+    if not hmac.compare_digest(_token(code_id).encode(), token.encode()):
+        return None
+    row = Code.objects.select_for_update().filter(pk=code_id, expires_at__gt=now).first()
+    if row is None or _newest(row.purpose, row.address) != row.pk:
+        return None
+    return _owner(row) if row.used_at is not None else _use(row, now=now)
+
+
+def _use(row: Code, *, now: datetime) -> User | None:
+    if not Code.objects.filter(pk=row.pk, used_at=None).update(used_at=now):
+        return None
+    return _owner(row)
+
+
+def _owner(row: Code) -> User | None:
+    """The account, if it still has the address that the code went to."""
+    user = User.objects.select_for_update(no_key=True).filter(codes=row.pk, is_active=True).first()
+    if user is None or row.address not in (user.email and user.email.lower(), user.phone_number):
+        return None
+    return user
+
+
+def _newest(purpose: str, address: str) -> uuid.UUID | None:
+    rows = Code.objects.filter(purpose=purpose, address=address).order_by("-created_at", "-pk")
+    return rows.values_list("pk", flat=True).first()
+
+
+def _lock(names: Collection[str]) -> None:
+    """Until the end of the transaction, whoever wants one of these names waits."""
+    with connection.cursor() as cursor:
+        for name in names:
+            digest = hashlib.sha256(name.encode()).digest()
+            number = int.from_bytes(digest[:4], "big", signed=True)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, number])
+
+
+def _mac(what: str, *parts: str) -> bytes:
+    return hmac.digest(environment().secret_key.encode(), "\0".join((what, *parts)).encode(), "sha256")
+
+
+def _code(code_id: uuid.UUID) -> str:
+    return f"{int.from_bytes(_mac('code', code_id.hex), 'big') % 10**6:06}"
+
+
+def _digest(code_id: uuid.UUID, code: str) -> bytes:
+    return _mac("code's digest", code_id.hex, code)
+
+
+def _token(code_id: uuid.UUID) -> str:
+    return f"{code_id.hex}.{_mac('link', code_id.hex).hex()[:40]}"

@@ -1,0 +1,61 @@
+"""A new password: with a code for who forgot the old one, with the old one for who is signed in."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from backend.accounts.errors import InvalidCode
+from backend.accounts.models import CodePurpose, User
+from backend.accounts.selectors import get_own
+from backend.accounts.services import codes
+from backend.accounts.services.delays import forgive_account
+from backend.accounts.services.ending import end_all_sessions, end_other_sessions
+from backend.accounts.services.notices import notify
+from backend.accounts.services.passwords import hash_password
+from backend.accounts.services.profile import lock_active, save_changes
+from backend.accounts.services.proof import check_password_of, prove
+from backend.accounts.services.verification import mark_verified
+from backend.core import audit
+from backend.core.actor import Actor
+from backend.core.references import make_reference
+
+
+def reset_password(*, address: str, code: str, new_password: str, now: datetime) -> None:
+    """Set a new password with the code that went to this address (e-mail or E.164), and end every session.
+
+    One hash whether or not an account has the address. Raises InvalidCode, or a 422 for a weak password.
+    """
+    encoded = hash_password(new_password, field="new_password")
+    with transaction.atomic(durable=True):
+        user = codes.redeem(purpose=CodePurpose.RESET_PASSWORD, address=address, code=code, now=now)
+        if user is not None:
+            mark_verified(user, address=address, now=now)
+            _set(user, encoded, by=None, now=now)
+            end_all_sessions(actor=None, user_id=user.pk, reason="password_reset", now=now)
+            forgive_account(user)
+    # Only now: the try must be counted although the answer is an error.
+    if user is None:
+        raise InvalidCode
+
+
+def change_password(*, actor: Actor, password: str | None, new_password: str, now: datetime) -> None:
+    """Set a new password and end every other session.
+
+    An account without a password proves itself by having signed in just now. Raises ProofRequired, RateLimited after
+    wrong passwords, or a 422 for a weak one.
+    """
+    user = get_own(actor)
+    if user.has_usable_password():
+        check_password_of(user, password or "", now=now)
+    else:
+        prove(actor=actor, user=user, password=None, now=now)
+    encoded = hash_password(new_password, field="new_password")
+    with transaction.atomic():
+        _set(lock_active(actor.id), encoded, by=actor, now=now)
+        end_other_sessions(actor=actor, reason="password_changed", now=now)
+
+
+def _set(user: User, encoded: str, *, by: Actor | None, now: datetime) -> None:
+    save_changes(user, {"password": encoded}, now=now)
+    audit.record(actor=by, action="accounts.password_changed", reference=make_reference("user", user.pk), now=now)
+    notify(user=user, kind="password_changed", now=now)

@@ -1,0 +1,151 @@
+"""Passwords changed, addresses changed, devices signed out: what needs proof, what ends, who is told (A3, A10)."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.mail import EmailMessage
+from pytest_django import DjangoAssertNumQueries
+
+from backend.accounts.models import Session, User
+from backend.accounts.services.passwords import hash_password, is_password_of
+from backend.core.models import EventRow, JobRow
+from tests.backend.accounts.support import PASSWORD, everything, form
+from tests.backend.accounts.test_sessions import ended_events, second_session
+from tests.conftest import Moment
+from tests.support.api import Api
+from tests.support.jobs import run_jobs
+from tests.support.people import Member
+
+pytestmark = pytest.mark.django_db
+
+MakeMember = Callable[..., Member]
+NEW = "another battery staple"
+
+
+@pytest.fixture
+def amel(at: Moment, member: MakeMember) -> Member:
+    return member(
+        email="amel@example.org", phone_number="+213550123456", password=hash_password(PASSWORD), is_verified=True
+    )
+
+
+class TestChangePassword:
+    def test_ends_the_other_sessions_and_tells_the_owner(
+        self, api: Api, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        other = second_session(amel, at)
+        assert api.as_(amel).post("/auth/password/change/", {"password": PASSWORD, "new_password": NEW}).status == 204
+        assert is_password_of(User.objects.get(pk=amel.id), NEW)
+        assert ended_events() == [(f"user:{amel.id}", {"session_id": other.pk, "reason": "password_changed"})]
+        assert api.as_(amel).get("/me/").status == 200
+        run_jobs()
+        assert [(mail.to, mail.subject) for mail in mailoutbox] == [(["amel@example.org"], "Your password was changed")]
+
+    @pytest.mark.parametrize("password", ["wrong one", None])
+    def test_wants_the_old_one_however_fresh_the_sign_in(self, api: Api, amel: Member, password: str | None) -> None:
+        before = everything()
+        refused = api.as_(amel).post("/auth/password/change/", {"password": password, "new_password": NEW})
+        assert (refused.status, refused.code) == (403, "proof_required")
+        assert everything() == before
+
+    def test_an_account_without_a_password_needs_a_fresh_sign_in(
+        self, api: Api, at: Moment, member: MakeMember
+    ) -> None:
+        me = member(password="!")
+        at.forward(minutes=5)
+        assert api.as_(me).post("/auth/password/change/", {"new_password": NEW}).code == "proof_required"
+        fresh = member(password="!")
+        assert api.as_(fresh).post("/auth/password/change/", {"new_password": NEW}).status == 204
+
+    def test_refuses_a_weak_one(self, api: Api, amel: Member) -> None:
+        before = everything()
+        answer = api.as_(amel).post("/auth/password/change/", {"password": PASSWORD, "new_password": "12345678"})
+        assert answer.fields.keys() == {"body.new_password"}
+        assert everything() == before
+
+
+class TestChangeOfContacts:
+    @pytest.mark.parametrize("changes", [{"email": "new@example.org"}, {"phone_number": "0551999999"}, {"email": None}])
+    def test_wants_fresh_proof(self, api: Api, amel: Member, at: Moment, changes: dict[str, str | None]) -> None:
+        at.forward(minutes=5)
+        before = everything()
+        for proof in ({}, {"current_password": "wrong one"}):
+            assert api.as_(amel).patch("/me/", {**changes, **proof}).code == "proof_required"
+        assert everything() == before
+        assert not JobRow.objects.exists()
+        assert api.as_(amel).patch("/me/", {**changes, "current_password": PASSWORD}).status == 200
+
+    def test_needs_none_for_the_rest(self, api: Api, amel: Member, at: Moment) -> None:
+        at.forward(minutes=10)
+        assert api.as_(amel).patch("/me/", {"city": "Oran", "email": "amel@example.org"}).status == 200
+
+    def test_tells_the_old_address_and_asks_the_new_one(
+        self, api: Api, amel: Member, mailoutbox: list[EmailMessage]
+    ) -> None:
+        User.objects.filter(pk=amel.id).update(email_verified_at=amel.user.created_at)
+        api.as_(amel).patch("/me/", {"email": "new@example.org", "phone_number": None})
+        run_jobs()
+        assert {(mail.to[0], mail.subject) for mail in mailoutbox} == {
+            ("amel@example.org", "Your e-mail address was changed"),
+            ("amel@example.org", "Your phone number was changed"),
+            ("new@example.org", "Confirm your e-mail address"),
+        }
+        user = User.objects.get(pk=amel.id)
+        assert (user.is_verified, user.email_verified_at) == (False, None)
+
+
+class TestRefreshReuse:
+    def test_tells_the_owner(self, api: Api, at: Moment, mailoutbox: list[EmailMessage]) -> None:
+        token = api.post("/auth/register/", form()).body["refresh"]
+        assert api.post("/auth/token/refresh/", {"refresh": token}).status == 200
+        at.forward(seconds=11)
+        for _ in range(2):
+            assert api.post("/auth/token/refresh/", {"refresh": token}).code == "invalid_token"
+        run_jobs("accounts.send_notice")
+        assert [mail.subject for mail in mailoutbox] == ["A device was signed out for your safety"]
+
+
+class TestSessions:
+    def test_lists_my_live_devices(
+        self, api: Api, amel: Member, at: Moment, member: MakeMember, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        other, over = second_session(amel, at), second_session(amel, at)
+        Session.objects.filter(pk=over.pk).update(ended_at=at.now)
+        Session.objects.filter(pk=other.pk).update(client_address="2001:db8::1", agent="Phone/2")
+        member()
+        with django_assert_num_queries(3):  # who asks, the count, the rows
+            answer = api.as_(amel).get("/auth/sessions/")
+        assert answer.body["count"] == 2
+        moment = "2030-05-15T09:30:00Z"
+        assert answer.body["results"] == [
+            {
+                "id": other.pk,
+                "created_at": moment,
+                "last_seen_at": moment,
+                "client_address": "2001:db8::1",
+                "agent": "Phone/2",
+                "is_current": False,
+            },
+            {
+                "id": amel.session.pk,
+                "created_at": moment,
+                "last_seen_at": moment,
+                "client_address": None,
+                "agent": "tests",
+                "is_current": True,
+            },
+        ]
+
+    def test_ends_one_of_mine_at_once_and_nobody_elses(
+        self, api: Api, amel: Member, member: MakeMember, at: Moment
+    ) -> None:
+        other, stranger = second_session(amel, at), member()
+        assert api.as_(amel).delete(f"/auth/sessions/{other.pk}/").status == 204
+        assert ended_events() == [(f"user:{amel.id}", {"session_id": other.pk, "reason": "ended_by_owner"})]
+        before = everything()
+        for session_id in (other.pk, stranger.session.pk, 10**12):
+            assert api.as_(amel).delete(f"/auth/sessions/{session_id}/").code == "not_found"
+        assert everything() == before
+        assert EventRow.objects.count() == 1
+        assert api.as_(amel).delete(f"/auth/sessions/{amel.session.pk}/").status == 204
+        assert api.as_(amel).get("/me/").code == "invalid_token"
