@@ -35,6 +35,7 @@ from backend.accounts.services.assistants import (
 )
 from backend.accounts.services.profile import set_location, set_photo
 from backend.accounts.services.registration import NewAccount, create_account
+from backend.accounts.sessions import is_signed_in
 from backend.core.actor import Actor, Role
 from backend.core.errors import NotFound, invalid_field
 
@@ -58,6 +59,7 @@ __all__ = [
     "has_people",
     "hold_active",
     "is_email_known",
+    "is_signed_in",
     "people",
     "person",
     "photo_file",

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from django.db import connection
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
 
@@ -13,6 +12,7 @@ from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
 from backend.core.actor import Actor, Role
 from backend.core.errors import Forbidden, NotFound
 from backend.core.files import link
+from backend.core.hot import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def list_invitations(actor: Actor) -> QuerySet[Invitation]:
 
 def people(user_ids: Iterable[int]) -> dict[int, PersonView]:
     """The people of these ids, as others may see them; unknown ids are left out. One query."""
-    rows = User.objects.filter(pk__in=set(user_ids)).values_list("pk", "name")
+    rows = run("SELECT id, name FROM accounts_user WHERE id = ANY(%s::bigint[])", [list(set(user_ids))])
     return {pk: PersonView(id=pk, name=name) for pk, name in rows}
 
 
@@ -137,11 +137,9 @@ def hold_active(user_ids: Collection[int]) -> None:
     It locks their rows, in order of id, against deactivation and deletion only (`FOR KEY SHARE`). Raises NotFound when
     one is missing or no longer active. One query.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM accounts_user WHERE id = ANY(%s) AND is_active ORDER BY id FOR KEY SHARE",
-            [sorted(set(user_ids))],
-        )
-        found = cursor.fetchall()
+    found = run(
+        "SELECT id FROM accounts_user WHERE id = ANY(%s::bigint[]) AND is_active ORDER BY id FOR KEY SHARE",
+        [sorted(set(user_ids))],
+    )
     if len(found) < len(set(user_ids)):
         raise NotFound

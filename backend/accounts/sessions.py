@@ -1,12 +1,16 @@
 """Who is behind a session, asked on every request: one plain statement, no ORM in between."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from django.db import connection
+from django.db.models import Exists
 
+from backend.accounts.models import Session
 from backend.core import auth, clock
 from backend.core.actor import Actor
 from backend.core.environment import environment
+from backend.core.hot import run
 
 _FROM = "FROM accounts_session s JOIN accounts_user u ON u.id = s.user_id"
 _ALIVE = "WHERE s.ended_at IS NULL AND s.expires_at > %s AND u.is_active"
@@ -34,10 +38,8 @@ class Sessions:
 
     def actor_of(self, *, session_id: int, user_id: int) -> Actor | None:
         """The person and their present roles, or None. One query."""
-        with connection.cursor() as cursor:
-            cursor.execute(_statement("", _ONE), [clock.now(), session_id, user_id])
-            row: tuple[list[str]] | None = cursor.fetchone()
-        return Actor(id=user_id, roles=frozenset(row[0]), session_id=session_id) if row else None
+        rows = run(_statement("", _ONE), [clock.now(), session_id, user_id])
+        return Actor(id=user_id, roles=frozenset(rows[0][0]), session_id=session_id) if rows else None
 
     def actors_of(self, sessions: Sequence[tuple[int, int]]) -> dict[int, Actor]:
         """Of many (session id, user id): the people of those alive, by session id. One query."""
@@ -49,6 +51,14 @@ class Sessions:
             session_id: Actor(id=user_id, roles=frozenset(roles), session_id=session_id)
             for session_id, user_id, roles in rows
         }
+
+
+def is_signed_in(*, user_id: int, session_id: int, now: datetime, without_roles: Collection[str]) -> Exists:
+    """For another query's conditions: the same as `actor_of`, for who holds none of these roles."""
+    alive = Session.objects.filter(
+        pk=session_id, user_id=user_id, ended_at=None, expires_at__gt=now, user__is_active=True
+    )
+    return Exists(alive.exclude(user__roles__overlap=sorted(without_roles)))
 
 
 def answer_for_sessions() -> None:

@@ -10,8 +10,11 @@ from whitenoise import WhiteNoise
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
-application = WhiteNoise(get_wsgi_application())
+django_application = WhiteNoise(get_wsgi_application())
 # Every address is loaded now: a mistake stops the start, and the first caller does not wait for it.
 importlib.import_module("backend.config.urls")
 # The API pages' scripts and styles, from the package itself: nothing is fetched from another host.
-application.add_files(str(Path(ninja.__file__).parent / "static" / "ninja"), prefix="static/ninja/")
+django_application.add_files(str(Path(ninja.__file__).parent / "static" / "ninja"), prefix="static/ninja/")
+
+# It knows models, which are there from here on.
+application = importlib.import_module("backend.core.fast_lane").FastLane(django_application)

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from backend.core import clock
 from backend.core.auth import authenticate
 from backend.core.errors import IdempotencyKeyReused, NotAuthenticated, Problem, RequestInFlight, invalid_field
+from backend.core.hot import HotQuery, insert, run
 from backend.core.models import IdempotentAnswer
 from backend.core.problems import problem_response
 
@@ -69,29 +70,39 @@ def _body_hash(request: HttpRequest) -> bytes:
     return streamed or hashlib.sha256(request.body).digest()
 
 
+_STORED = HotQuery(
+    lambda user_id, operation, key: IdempotentAnswer.objects.filter(
+        user_id=user_id, operation=operation, key=key
+    ).values_list("status", "body", "body_hash"),
+    user_id=int,
+    operation=str,
+    key=str,
+)
+
+
 def _stored_answer(request: HttpRequest, user_id: int, key: str) -> HttpResponse | None:
     operation = _operation(request)
     name = hashlib.sha256(f"{user_id}\0{operation}\0{key}".encode()).digest()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(name[:8], "big", signed=True)])
-        (locked,) = cursor.fetchone()
+    # Two statements: what the first one's wait made visible, only the next one sees.
+    ((locked,),) = run("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(name[:8], "big", signed=True)])
     if not locked:
         raise RequestInFlight(headers={"Retry-After": "1"})
-    row = IdempotentAnswer.objects.filter(user_id=user_id, operation=operation, key=key).first()
+    row = _STORED.row(user_id=user_id, operation=operation, key=key)
     if row is None:
         return None
-    if bytes(row.body_hash) != _body_hash(request):
+    status, body, body_hash = row
+    if bytes(body_hash) != _body_hash(request):
         raise IdempotencyKeyReused
     return HttpResponse(
-        bytes(row.body),
-        status=row.status,
+        bytes(body),
+        status=status,
         content_type="application/json; charset=utf-8",
         headers={"Idempotent-Replayed": "true"},
     )
 
 
 def _store(request: HttpRequest, user_id: int, key: str, response: HttpResponse) -> None:
-    IdempotentAnswer.objects.create(
+    answer = IdempotentAnswer(
         user_id=user_id,
         operation=_operation(request),
         key=key,
@@ -100,3 +111,4 @@ def _store(request: HttpRequest, user_id: int, key: str, response: HttpResponse)
         body=response.content,
         created_at=clock.now(),
     )
+    insert([answer])

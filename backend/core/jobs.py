@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 
+from backend.core.hot import insert
 from backend.core.models import JobRow
 from backend.core.request_context import request_id
 from backend.core.wakeup import wake_relay
@@ -106,13 +107,14 @@ def enqueue(name: str, *, now: datetime, run_at: datetime | None = None, **argum
     """Write the job's row, due at once or at `run_at`, and return its id. Arguments must fit JSON."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("enqueue() outside a transaction: the job could outlive a change that never was")
-    row = JobRow.objects.create(
+    row = JobRow(
         name=name,
         queue=definition(name).queue,
         arguments=arguments,
         request_id=request_id(),
         run_at=run_at or now,
     )
+    insert([row])
     if row.run_at <= now:
         transaction.on_commit(partial(wake_relay, "jobs"))
     return row.pk

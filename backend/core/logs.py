@@ -3,7 +3,9 @@
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 from backend.core.environment import environment
@@ -47,6 +49,21 @@ def configure() -> None:
     # Each request is told once, by our own middleware.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
     logging.getLogger("django.server").setLevel(logging.CRITICAL)
+    # The pool tells each loan and each return; what goes wrong there comes back to whoever asked.
+    logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
+
+
+_requests = logging.getLogger("callout.request")
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def tell_request(**fields: object) -> None:
+    """The line of a request. It is written so often that its cost counts: as JSON it is made and written at once."""
+    if environment().log_format != "json":
+        structlog.get_logger("callout.request").info("request", **fields)
+    elif _requests.isEnabledFor(logging.INFO):
+        marks = {"event": "request", "logger": "callout.request", "level": "info", "timestamp": datetime.now(UTC)}
+        sys.stderr.write(_encode({**fields, **marks}).decode() + "\n")
 
 
 def _without_rows(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -2,25 +2,26 @@
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache, lru_cache
+from typing import Any
 
-import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from prometheus_client import Histogram
 
 from backend.core import errors, limits, metrics
 from backend.core.auth import bearer_of, is_sidecar
 from backend.core.environment import environment
 from backend.core.limits import Limit, Verdict, whose_address
+from backend.core.logs import tell_request
 from backend.core.problems import CONTENT_TYPE, InternalError, MethodNotAllowed, from_exception, problem_response
 from backend.core.request_context import acceptable_request_id, caused_by, client_address
 from backend.core.tokens import verify_access
 from shared_contracts.internal import CREDENTIAL_HEADER
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-
-log = structlog.get_logger("callout.request")
 
 _PLAIN_ERRORS: dict[int, type[errors.Problem]] = {
     400: errors.Malformed,
@@ -30,6 +31,9 @@ _PLAIN_ERRORS: dict[int, type[errors.Problem]] = {
     413: errors.TooLarge,
     500: InternalError,
 }
+
+VERDICT = "callout.verdict"
+"""In a request's environment: it was counted against the rate limits already, with this verdict."""
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
@@ -55,10 +59,10 @@ class RequestContext:
             except Exception as error:  # noqa: BLE001 - the last line of defence: never Django's own page
                 response = problem_response(from_exception(error))
             response = _as_problem(response)
-            _secure(request, response)
+            secure(request, response)
             _measure(response)
             response["X-Request-ID"] = request_id
-            _note(request, response, time.perf_counter() - started)
+            _note(request, response, time.perf_counter() - started, request_id)
         return response
 
 
@@ -81,7 +85,8 @@ def _as_problem(response: HttpResponseBase) -> HttpResponseBase:
     return answer
 
 
-def _secure(request: HttpRequest, response: HttpResponseBase) -> None:
+def secure(request: HttpRequest, response: HttpResponseBase) -> None:
+    """What an answer allows browsers to do with it."""
     is_page = response.get("Content-Type", "").startswith("text/html")
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else API_POLICY)
     if request.path.startswith("/api/") and not is_page:
@@ -94,19 +99,29 @@ def _measure(response: HttpResponseBase) -> None:
         response.headers.setdefault("Content-Length", str(len(response.content)))
 
 
-def _note(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+def _note(request: HttpRequest, response: HttpResponseBase, seconds: float, request_id: str) -> None:
     match = request.resolver_match
-    route = match.route if match else "unknown"
-    metrics.REQUESTS.labels(request.method, route, str(response.status_code)).observe(seconds)
     actor = getattr(request, "callout_actor", None)
-    log.info(
-        "request",
-        method=request.method,
-        route=route,
+    note(
+        method=request.method or "",
+        route=match.route if match else "unknown",
         status=response.status_code,
-        ms=round(seconds * 1000, 1),
+        seconds=seconds,
         user_id=actor.id if actor else None,
+        request_id=request_id,
     )
+
+
+def note(*, method: str, route: str, status: int, seconds: float, user_id: int | None, request_id: str) -> None:
+    """A request's place in the figures, and its line in the log."""
+    _figure(method, route, status).observe(seconds)
+    milliseconds = round(seconds * 1000, 1)
+    tell_request(method=method, route=route, status=status, ms=milliseconds, user_id=user_id, request_id=request_id)
+
+
+@lru_cache(maxsize=4096)
+def _figure(method: str, route: str, status: int) -> Histogram:
+    return metrics.REQUESTS.labels(method, route, str(status))
 
 
 def address_of(request: HttpRequest) -> str | None:
@@ -115,10 +130,23 @@ def address_of(request: HttpRequest) -> str | None:
     forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
     if CREDENTIAL_HEADER in request.headers and is_sidecar(request) and forwarded:
         return _address_or_none(forwarded[-1])
-    hops = [*forwarded, peer]
-    while len(hops) > 1 and _is_trusted(hops[-1]):
-        hops.pop()
-    return _address_or_none(hops[-1])
+    return _last_untrusted(",".join([*forwarded, peer]))
+
+
+def address_in(environ: Mapping[str, Any]) -> str | None:
+    """The same from a WSGI environment without the sidecar's credential."""
+    peer: str = environ.get("REMOTE_ADDR", "")
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+    return _last_untrusted(f"{forwarded},{peer}" if forwarded else peer)
+
+
+@lru_cache(maxsize=4096)
+def _last_untrusted(hops: str) -> str | None:
+    """Of a list of addresses, the last that is no proxy of ours; None when it is no address."""
+    left = [part.strip() for part in hops.split(",") if part.strip()]
+    while len(left) > 1 and _is_trusted(left[-1]):
+        left.pop()
+    return _address_or_none(left[-1]) if left else None
 
 
 def _address_or_none(text: str) -> str | None:
@@ -154,25 +182,38 @@ class RateLimits:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith("/api/"):
             return self.get_response(request)
-        verdict = limits.check(list(self._asked(request)))
+        # Who left the fast lane was counted there.
+        verdict = request.META[VERDICT] if VERDICT in request.META else limits.check(self._asked(request))
         if verdict is None:
             return self.get_response(request)
         response = self.get_response(request) if verdict.allowed else _too_many(verdict)
-        response["RateLimit-Policy"] = f'"{verdict.limit.name}";q={verdict.limit.requests};w={verdict.limit.seconds}'
-        response["RateLimit"] = f'"{verdict.limit.name}";r={verdict.remaining};t={verdict.reset_seconds}'
+        for name, value in limit_headers(verdict).items():
+            response[name] = value
         return response
 
-    def _asked(self, request: HttpRequest) -> Iterator[tuple[Limit, str]]:
-        address = whose_address(client_address())
-        yield self.per_address, address
-        if request.path.startswith("/api/v1/auth/"):
-            yield self.sign_in, address
-        token = bearer_of(request)
+    def _asked(self, request: HttpRequest) -> list[tuple[Limit, str]]:
+        token, user = bearer_of(request), None
         if token is not None:
-            try:
-                yield self.per_user, verify_access(token).sub
-            except errors.InvalidToken:
-                return
+            with suppress(errors.InvalidToken):
+                user = verify_access(token).sub
+        return self.asked(request.path, client_address(), user)
+
+    def asked(self, path: str, address: str | None, user: str | None) -> list[tuple[Limit, str]]:
+        """Which limits a request to this path counts against, and whose."""
+        whose = whose_address(address)
+        counted = [(self.per_address, whose)]
+        if path.startswith("/api/v1/auth/"):
+            counted.append((self.sign_in, whose))
+        return counted if user is None else [*counted, (self.per_user, user)]
+
+
+def limit_headers(verdict: Verdict) -> dict[str, str]:
+    """What an answer says of the tightest limit."""
+    limit = verdict.limit
+    return {
+        "RateLimit-Policy": f'"{limit.name}";q={limit.requests};w={limit.seconds}',
+        "RateLimit": f'"{limit.name}";r={verdict.remaining};t={verdict.reset_seconds}',
+    }
 
 
 def _too_many(verdict: Verdict) -> HttpResponse:

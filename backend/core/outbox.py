@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db import transaction
 
 from backend.core import jobs
+from backend.core.hot import insert
 from backend.core.models import EventRow
 from backend.core.request_context import request_id
 from backend.core.wakeup import wake_relay
@@ -33,7 +34,7 @@ def emit_all(events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime) ->
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("emit() outside a transaction: the event could outlive a change that never was")
     rows = [row for event, rooms in events for row in _rows(event, rooms, now)]
-    EventRow.objects.bulk_create(rows)
+    insert(rows)
     for event, _ in events:
         for job in _subscribers.get(event.type, ()):
             jobs.enqueue(job, now=now, event=event.model_dump(mode="json"))

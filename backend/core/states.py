@@ -13,6 +13,7 @@ from psycopg import sql
 
 from backend.core.actor import Actor
 from backend.core.errors import InvalidState, Problem
+from backend.core.hot import insert
 from backend.core.models import StateChange
 from backend.core.references import make_reference
 
@@ -67,28 +68,26 @@ def transition(
     before, thing.version = changed
     for name, value in values.items():
         setattr(thing, name, value)
-    StateChange.objects.create(
-        reference=thing.reference,
-        version=thing.version,
-        from_status=before,
-        to_status=to,
-        by_id=by.id if by else None,
-        reason=reason,
-        at=now,
-    )
+    _record(thing, before=before, by=by, reason=reason, now=now)
     return before
 
 
 def record_birth(thing: LifeCycleModel, *, by: Actor | None, now: datetime) -> None:
     """The first line of a thing's history."""
-    StateChange.objects.create(
+    _record(thing, before="", by=by, reason="", now=now)
+
+
+def _record(thing: LifeCycleModel, *, before: str, by: Actor | None, reason: str, now: datetime) -> None:
+    change = StateChange(
         reference=thing.reference,
         version=thing.version,
-        from_status="",
+        from_status=before,
         to_status=thing.status,
         by_id=by.id if by else None,
+        reason=reason,
         at=now,
     )
+    insert([change])
 
 
 def history_of(thing: LifeCycleModel) -> models.QuerySet[StateChange]:

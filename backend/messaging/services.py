@@ -8,6 +8,7 @@ from django.db import transaction
 from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import invalid_field
+from backend.core.hot import insert
 from backend.core.outbox import emit, emit_all
 from backend.messaging import selectors
 from backend.messaging.errors import ConversationClosed
@@ -109,7 +110,8 @@ def send_message(
         raise ConversationClosed
     if reply_to is not None and not conversation.messages.filter(pk=reply_to).exists():
         raise invalid_field("body.reply_to", "there is no such message in this conversation")
-    message = Message.objects.create(**mine, content=content, reply_to_id=reply_to, created_at=now)
+    message = Message(**mine, content=content, reply_to_id=reply_to, created_at=now)
+    insert([message])
     view = selectors.views_of([message])[0]
     emit(MessageCreated(message=view), rooms=[conversation_room(conversation.pk)], now=now)
     return view

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.flushing SIZE RATE`: moves random assistants, in four statements a second."""
+"""`python -m tests.benchmarks.flushing SIZE RATE HEIGHT WIDTH`: moves assistants, in four statements a second."""
 
 import random
 import sys
@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 import django
 
+from tests.benchmarks.world import ALGIERS
+
 PER_SECOND = 4
 
 
-def main(size: int, rate: int) -> None:
+def main(size: int, rate: int, height: float, width: float) -> None:
     django.setup()
     from backend.dispatch.services.positions import record_positions
     from shared_contracts.events import PositionReport
@@ -18,10 +20,12 @@ def main(size: int, rate: int) -> None:
     while True:
         began, now = time.monotonic(), datetime.now(UTC)
         reports = {
-            random.randint(1, size): PositionReport(
-                lat=36.7538 + random.uniform(-0.1, 0.1), lng=3.0588 + random.uniform(-0.1, 0.1), at=now
+            user: PositionReport(
+                lat=ALGIERS[0] + random.uniform(-0.5, 0.5) * height,
+                lng=ALGIERS[1] + random.uniform(-0.5, 0.5) * width,
+                at=now,
             )
-            for _ in range(rate // PER_SECOND)
+            for user in random.sample(range(1, size + 1), rate // PER_SECOND)
         }
         record_positions(reports=reports, now=now)
         print(len(reports), flush=True)
@@ -29,4 +33,4 @@ def main(size: int, rate: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import subprocess
 import sys
@@ -44,7 +43,7 @@ def run(bench: Bench) -> None:
 def _search(bench: Bench) -> None:
     """The nearest twenty, at rest and while positions are written. The rows need no accounts behind them."""
     with bench.platform() as platform, platform.database() as database:
-        search = _search_in_this_process(platform)
+        search = _search_in_this_process()
         for (name,) in database.execute(_FOREIGN_KEY).fetchall():
             database.execute(_UNTIE.format(name).encode())
         sizes = (10_000, 100_000, 1_000_000) if not bench.quick else (10_000, 100_000)
@@ -53,7 +52,7 @@ def _search(bench: Bench) -> None:
                 _fill(database, size, height, width)
                 title = f"nearest 20 of {size:,} in {spread}"
                 _measure(bench, f"{title}, p95", search, height, width)
-                with _flushing(platform, size):
+                with _flushing(platform, size, height, width):
                     _measure(bench, f"{title}, positions flushed meanwhile, p95", search, height, width)
         database.execute("TRUNCATE dispatch_assistant")
 
@@ -68,12 +67,8 @@ def _fill(database: world.Database, size: int, height: float, width: float) -> N
     database.execute("VACUUM ANALYZE dispatch_assistant")
 
 
-def _search_in_this_process(platform: Platform) -> Callable[[float, float], int]:
+def _search_in_this_process() -> Callable[[float, float], int]:
     """The platform's own search: from latitude and longitude to how many were found."""
-    os.environ.update({**platform.environment, "LOG_LEVEL": "WARNING"})
-    import django
-
-    django.setup()
     from backend.dispatch.matching import Search
     from backend.dispatch.models import Assistance
 
@@ -106,9 +101,17 @@ def _measure(bench: Bench, title: str, search: Callable[[float, float], int], he
 
 
 @contextlib.contextmanager
-def _flushing(platform: Platform, size: int) -> Iterator[None]:
+def _flushing(platform: Platform, size: int, height: float, width: float) -> Iterator[None]:
     """Another process that writes 10,000 positions a second, four times a second, as the relay does."""
-    command = [sys.executable, "-m", "tests.benchmarks.flushing", str(size), str(FLUSHED_A_SECOND)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.flushing",
+        str(size),
+        str(FLUSHED_A_SECOND),
+        str(height),
+        str(width),
+    ]
     writer = subprocess.Popen(command, cwd=ROOT, env=platform.environment, stdout=subprocess.PIPE)
     try:
         assert writer.stdout is not None

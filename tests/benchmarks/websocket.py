@@ -31,11 +31,9 @@ class Socket(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
-            f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"X-Forwarded-For: {self._address}\r\n\r\n".encode()
-        )
+        lines = [f"GET {self._path} HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade"]
+        lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", f"X-Forwarded-For: {self._address}"]
+        transport.write("\r\n".join([*lines, "", ""]).encode())
 
     def send(self, text: bytes) -> None:
         size = len(text)
@@ -87,7 +85,7 @@ class Socket(asyncio.Protocol):
             self.acks.pop(int(number)).set_result(msgspec.json.decode(bracket + rest))
         elif text.startswith(b'42["ready"'):
             self.opened.set_result(None)
-        elif (text[:2] == b"44" or text.startswith(b'42["closing"')) and not self.opened.done():
+        elif text.startswith((b"44", b'42["closing"')) and not self.opened.done():
             self.opened.set_exception(ConnectionError(text.decode()))
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -1,6 +1,10 @@
 """Rows by the thousand, made by PostgreSQL itself: people with sessions, finished jobs, assistants on duty."""
 
+from datetime import UTC, datetime
+
 import psycopg
+from django.db import connection
+from psycopg import sql
 
 from backend.core.geo import EARTH_RADIUS_M
 
@@ -8,15 +12,8 @@ Database = psycopg.Connection[tuple[object, ...]]
 
 ALGIERS = (36.7538, 3.0588)
 
-_PEOPLE = """
-WITH people AS (
-  INSERT INTO accounts_user (username, email, name, first_name, last_name, roles, password, phone_signs_in,
-    is_active, is_verified, bio, city, country, address, time_zone, language, hide_presence, version,
-    created_at, updated_at)
-  SELECT %(tag)s || n, %(tag)s || n || '@example.org', 'Person ' || n, 'Person', n::text, ARRAY[%(role)s], '!', true,
-    true, true, '', '', '', '', 'UTC', 'en', false, 1, now(), now()
-  FROM generate_series(1, %(count)s) n RETURNING id
-)
+_SESSIONS = """
+WITH people AS ({people})
 INSERT INTO accounts_session (user_id, created_at, last_seen_at, expires_at, end_reason, agent)
 SELECT id, now(), now(), now() + interval '30 days', '', 'bench' FROM people ORDER BY id
 RETURNING user_id, id
@@ -27,8 +24,9 @@ INSERT INTO dispatch_assistance (status, version, created_at, updated_at, pickup
   dropoff_lng, vehicle_class, distance_m, total_price, minimum_price, currency, client_id, assistant_id,
   requested_service, service_type, vehicle_type, note, round, expires_at, requested_at, accepted_at, ongoing_at,
   finished_at, rating)
-SELECT CASE n / %(count)s %% 2 WHEN 0 THEN 'completed' ELSE 'canceled' END, 4, at, at, 36.75, 3.05, 36.7, 3.2, 'light',
-  12610, 185000, 150000, 'DZD', %(clients)s[1 + n %% %(count)s], %(assistants)s[1 + n %% %(count)s], 'towing', 'towing',
+SELECT CASE n / %(count)s %% 2 WHEN 0 THEN 'completed' ELSE 'canceled' END, 4, at, at, 36.75, 3.05, 36.7, 3.2,
+  'light', 12610,
+  185000, 150000, 'DZD', %(clients)s[1 + n %% %(count)s], %(assistants)s[1 + n %% %(count)s], 'towing', 'towing',
   'Renault Symbol', 'Left lane, hazard lights on.', 1, at, at, at, at, at, 5
 FROM generate_series(1, %(jobs)s) n, LATERAL (SELECT now() - n * interval '1 minute' AS at) moment
 RETURNING id, client_id
@@ -49,15 +47,34 @@ WITH place AS MATERIALIZED (
 INSERT INTO dispatch_assistant (user_id, on_duty, service_type, vehicle_class, licence_category, licence_expires_on,
   lat, lng, position, located_at, fresh_at)
 SELECT id, true, 'towing', 'heavy', 'c', DATE '2040-01-01', lat, lng,
-  point({EARTH_RADIUS_M} * radians(lng), {EARTH_RADIUS_M} * ln(tan(pi() / 4 + radians(lat) / 2))),
-  now(), now() + interval '1 day'
+  point({EARTH_RADIUS_M} * radians(lng), {EARTH_RADIUS_M} * ln(tan(pi() / 4 + radians(lat) / 2))), now(),
+  now() + interval '1 day'
 FROM place
 """
 
 
 def people(database: Database, tag: str, role: str, count: int) -> list[tuple[int, int]]:
     """So many people who hold this role and are signed in: ids of the person and the session."""
-    rows = database.execute(_PEOPLE, {"tag": tag, "role": role, "count": count}).fetchall()
+    from backend.accounts.models import User  # Django is set up from here on
+
+    at = datetime.now(UTC)
+    model = User(roles=[role], password="!", first_name="Person", last_name="Bench", created_at=at, updated_at=at)
+    numbered = {"username": "{tag} || n", "email": "{tag} || n || '@example.org'", "name": "'Person ' || n"}
+    columns, values, parameters = [], [], []
+    for field in User._meta.concrete_fields:
+        if field.primary_key:
+            continue
+        columns.append(str(field.column))
+        if field.name in numbered:
+            values.append(numbered[field.name].format(tag=sql.Literal(tag).as_string(None)))
+        else:
+            values.append(f"%s::{field.db_type(connection)}")
+            parameters.append(field.get_db_prep_save(getattr(model, field.attname), connection))
+    insert = (
+        f"INSERT INTO accounts_user ({', '.join(columns)}) SELECT {', '.join(values)} "
+        "FROM generate_series(1, %s) n RETURNING id"
+    )
+    rows = database.execute(_SESSIONS.format(people=insert).encode(), [*parameters, count]).fetchall()
     return [(int(str(user)), int(str(session))) for user, session in rows]
 
 

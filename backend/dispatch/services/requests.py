@@ -11,6 +11,7 @@ from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.core.errors import invalid_field
 from backend.core.geo import Point
+from backend.core.hot import insert
 from backend.core.outbox import emit_all
 from backend.core.states import record_birth
 from backend.dispatch import rules, selectors
@@ -113,7 +114,7 @@ def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
         created_at=now,
         updated_at=now,
     )
-    assistance.save(force_insert=True)
+    insert([assistance])
     record_birth(assistance, by=actor, now=now)
     people = selectors.named(actor.id)
     emit_all(

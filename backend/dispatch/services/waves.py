@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from backend.core.environment import environment
+from backend.core.hot import insert
 from backend.core.jobs import enqueue
 from backend.core.outbox import emit_all
 from backend.core.states import transition
@@ -80,7 +81,7 @@ def _send_wave(assistance: Assistance, *, number: int, client: Person, now: date
     found = search.nearest(settings.wave_size)
     # A full wave passed by those nearer than its last; one that is not passed by everyone in the circle.
     passed_by = search.left_out(found[-1].distance_m if len(found) == settings.wave_size else search.radius_m)
-    Wave.objects.create(
+    wave = Wave(
         assistance=assistance,
         round=assistance.round,
         number=number,
@@ -90,8 +91,9 @@ def _send_wave(assistance: Assistance, *, number: int, client: Person, now: date
         ],
         at=now,
     )
+    insert([wave])
     offers = [_offer(assistance, one, number=number, now=now) for one in found]
-    Offer.objects.bulk_create(offers)
+    insert(offers)
     emit_all([news.offered(assistance, offer, client) for offer in offers], now=now)
     again_at = now + timedelta(seconds=settings.wave_seconds)
     if again_at < assistance.expires_at:

@@ -6,8 +6,7 @@ import redis
 
 from backend.core import limits
 from backend.core.environment import environment
-from backend.core.limits import Limit, check
-from backend.core.middleware import whose_address
+from backend.core.limits import Limit, check, whose_address
 from backend.core.redis_link import RedisLink
 
 
