@@ -58,12 +58,26 @@ def _request(path: str, method: str, operation: Json, document: Json) -> Json:
             "description": "The same key again has no second effect.",
         }
         request["header"].append(key)
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    if content is not None:
-        body = json.dumps(example_of(content["schema"], document), indent=2, ensure_ascii=False)
+    content = operation.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        body = json.dumps(example_of(content["application/json"]["schema"], document), indent=2, ensure_ascii=False)
         request["body"] = {"mode": "raw", "raw": body, "options": {"raw": {"language": "json"}}}
         request["header"].append({"key": "Content-Type", "value": "application/json"})
+    elif "multipart/form-data" in content:
+        # Postman writes this body's header itself: it names the boundary.
+        request["body"] = {"mode": "formdata", "formdata": _form(content["multipart/form-data"]["schema"], document)}
     return {"name": operation["summary"], "request": request, "response": []}
+
+
+def _form(schema: Json, document: Json) -> list[Json]:
+    """The fields of a form; whoever sends it chooses the file."""
+    fields = _resolved(schema, document)["properties"]
+    return [
+        {"key": name, "type": "file", "src": None}
+        if field.get("format") == "binary" or field.get("contentMediaType")
+        else {"key": name, "type": "text", "value": str(example_of(field, document) or "")}
+        for name, field in fields.items()
+    ]
 
 
 def _url(path: str, parameters: list[Json], document: Json) -> Json:
