@@ -35,9 +35,14 @@ def round_end(now: datetime) -> datetime:
 
 @transaction.atomic
 def offer_next_wave(*, assistance_id: int, round: int, wave: int, now: datetime) -> None:  # noqa: A002 - the job's argument
-    """Ask the assistants of the next wave, unless the round is over or this wave went out already."""
+    """Ask the assistants of the next wave, unless the round is over or this wave went out already.
+
+    After an outage it may come due together with the round's end: then nobody is asked in vain.
+    """
     assistance = selectors.lock_searching(assistance_id, round_=round)
-    if assistance is None or Wave.objects.filter(assistance=assistance, round=round, number=wave).exists():
+    if assistance is None or assistance.expires_at <= now:
+        return
+    if Wave.objects.filter(assistance=assistance, round=round, number=wave).exists():
         return
     client = selectors.named(assistance.client_id)[assistance.client_id]
     _send_wave(assistance, number=wave, client=client, now=now)

@@ -65,6 +65,14 @@ class TestWaves:
         run_due_jobs(stage)
         assert asked(assistance, 2) == ids[10:]
 
+    def test_one_that_comes_due_after_the_end_asks_nobody(self, stage: Stage) -> None:
+        stage.request()
+        far = stage.assistant(north_km=9)
+        stage.at.forward(minutes=11)
+        keep_fresh(stage, far)
+        assert run_due_jobs(stage) == ["dispatch.offer_next_wave", "dispatch.expire_request"]
+        assert not Offer.objects.exists()
+
     def test_a_job_that_runs_twice_asks_once(self, stage: Stage) -> None:
         stage.request()
         stage.at.forward(seconds=20)
