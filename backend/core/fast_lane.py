@@ -15,9 +15,11 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
+from django.http.request import split_domain_port, validate_host
 from django.middleware.security import SecurityMiddleware
 
 from backend.core import clock, limits, middleware
@@ -103,6 +105,8 @@ class FastLane:
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or any(name in environ for name in _UNUSUAL):
             return None
+        if not _is_served(environ.get("HTTP_HOST", "")):
+            return None
         now = clock.now()
         try:
             claims = verify_access(token.strip())
@@ -144,6 +148,13 @@ def _read(hot: HotRead, asked: Asked) -> Found | None:
     finally:
         if not connection.in_atomic_block:
             connection.close()
+
+
+@lru_cache(maxsize=256)
+def _is_served(host: str) -> bool:
+    """Whether ALLOWED_HOSTS names this host."""
+    domain, _port = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
 @lru_cache(maxsize=16)

@@ -28,6 +28,7 @@ def ask(app: Callable[..., Iterable[bytes]], path: str, member: Member | None, q
         "REQUEST_METHOD": "GET",
         "PATH_INFO": f"/api/v1{path}",
         "QUERY_STRING": query,
+        "HTTP_HOST": "localhost:8000",
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "REMOTE_ADDR": "192.0.2.1",
@@ -78,6 +79,11 @@ class TestDetail:
         client = stage.client(phone_number="+213550000001")
         job = stage.request(client, service_type=None, dropoff=None).assistance
         assert took_the_lane(f"/assistance/{job.pk}/", client)
+
+    def test_another_host_s_name_goes_the_ordinary_way(self, stage: Stage) -> None:
+        job = stage.job(Status.ACCEPTED)
+        for host in ("evil.example.org", "localhost:8000:1", ""):
+            assert not took_the_lane(job.path, job.client, HTTP_HOST=host)
 
     def test_whoever_is_no_party_goes_the_ordinary_way(self, stage: Stage) -> None:
         job = stage.job(Status.ACCEPTED)
