@@ -5,9 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Redoc, Swagger
 
-from backend.accounts.directory_endpoints import router as directory
 from backend.accounts.endpoints import router as accounts
-from backend.accounts.recovery_endpoints import router as recovery
 from backend.core import openapi, problems
 from backend.core.parsing import StrictParser
 from backend.core.rendering import MsgspecRenderer
@@ -61,8 +59,6 @@ api = CalloutAPI(
 )
 problems.install(api)
 api.add_router("", accounts, tags=["accounts"])
-api.add_router("", recovery, tags=["accounts"])
-api.add_router("", directory, tags=["accounts"])
 api.add_router("", media, tags=["media"])
 api.add_router("", dispatch, tags=["dispatch"])
 api.add_router("", messaging, tags=["messaging"])

@@ -109,7 +109,7 @@ class TestShape:
             "public", "values", "invariants", "jobs", "subscribers", "migrations",
         }  # fmt: skip
         extra = {
-            "accounts": {"sessions", "rooms"},
+            "accounts": {"sessions", "rooms", "locale", "templates"},
             "dispatch": {"fields", "rooms", "matching"},
             "media": {"decoding"},
             "messaging": {"rooms"},

@@ -56,7 +56,7 @@ class Attacker:
     def __init__(self, world: World, name: str) -> None:
         self.name, self.rule = name, TABLE[name]
         self.method, _, self.operation = OPERATIONS[name]
-        closest = sorted(ACTORS, key=lambda actor: ("done", 409, 401, 403, 404).index(self.rule.expected(actor)))
+        closest = sorted(ACTORS, key=lambda actor: ("done", 409, 422, 401, 403, 404).index(self.rule.expected(actor)))
         self.world, self.api = world, world.api(closest[0])
         self.address = world.path(self.rule.path)
         schema = body_of(self.operation)
@@ -164,7 +164,7 @@ class TestAddresses:
             "=",
             "_=1",
         ):
-            if query == "ordering=password" and name == "listAssistance":
+            if query == "ordering=password" and name in {"listAssistance", "listUsers"}:
                 continue
             answer = attacker.send(attacker.body(), address=f"{attacker.address}?{query}")
             assert (answer.status, answer.code) == (422, "unknown_filter"), query
@@ -177,7 +177,8 @@ class TestAddresses:
                 continue
             for text in hostile.TEXTS.values():
                 attacker.send(b"", address=f"{attacker.address}?{parameter['name']}={text}")
-            for title in ("NUL", "2**63", "long"):
+            is_free_text = parameter["name"] in {"search", "city"}
+            for title in ("NUL", "long") if is_free_text else ("NUL", "2**63", "long"):
                 answer = attacker.send(b"", address=f"{attacker.address}?{parameter['name']}={hostile.TEXTS[title]}")
                 assert answer.status == 422, (parameter["name"], title)
 

@@ -11,11 +11,11 @@ from tests.architecture.test_authorisation import TABLE, call
 from tests.support.world import ACTORS, World, rolled_back
 
 PRIVATE = {
-    User: ("password", "email", "phone_number", "bio", "city", "address"),
+    User: ("password", "email", "phone_number", "address"),
     AssistantProfile: ("licence_number", "vehicle_registration_number"),
     Session: ("agent",),
 }
-OWN = {"email", "phone_number", "bio", "city", "address", "licence_number", "vehicle_registration_number"}
+OWN = {"email", "phone_number", "address", "licence_number", "vehicle_registration_number", "agent"}
 """What people see of themselves."""
 
 MAY_CALL = {"client", "assistant", "manager", "admin"}
@@ -55,7 +55,7 @@ class TestPrivateFields:
 
     def test_would_be_found(self, marked: World) -> None:
         text = msgspec.json.encode(marked.api("client").get("/me/").body).decode()
-        assert all(mark(column, "client") in text for column in ("email", "bio", "city", "address"))
+        assert all(mark(column, "client") in text for column in ("email", "phone_number", "address"))
 
 
 def _plain(body: Any) -> Any:

@@ -35,6 +35,7 @@ class World:
     conversation: int
     document: int
     invitation: int
+    address: int
 
     def api(self, actor: str) -> Api:
         return Api() if actor == "anonymous" else Api().as_(self.members[actor])
@@ -47,6 +48,10 @@ class World:
                 "conversation": self.conversation,
                 "document": self.document,
                 "invitation": self.invitation,
+                "address": self.address,
+                "session": self.members["client"].session.pk,
+                "user": self.members["client"].id,
+                "username": self.members["client"].user.username,
                 **other,
             }
         )
@@ -80,7 +85,9 @@ def make_world() -> World:
     assert shown.status == 201, shown.body
     invited = Api().as_(members["admin"]).post("/admin/invitations/", {})
     assert invited.status == 201, invited.body
-    return World(members, job, accepted.body["conversation_id"], shown.body["id"], invited.body["id"])
+    kept = Api().as_(members["client"]).post("/me/addresses/", {"street_address": "1 rue X", "city": "Oran"})
+    assert kept.status == 201, kept.body
+    return World(members, job, accepted.body["conversation_id"], shown.body["id"], invited.body["id"], kept.body["id"])
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import translation
-from ninja import Query, Router
+from ninja import Query
 from ninja.responses import Status
 
+from backend.accounts.endpoints.router import router
 from backend.accounts.errors import InvalidCode, ProofRequired
 from backend.accounts.models import CodePurpose
-from backend.accounts.recovery_schemas import (
+from backend.accounts.schemas.recovery import (
     CodeAskedOut,
     EmailIn,
     EmailVerifyIn,
@@ -25,8 +26,6 @@ from backend.accounts.recovery_schemas import (
 from backend.accounts.services import codes, recovery, verification
 from backend.core import auth, clock
 from backend.core.openapi import problems
-
-router = Router()
 
 
 @router.post("/auth/email/verification/", response={202: CodeAskedOut}, auth=None, operation_id="askEmailVerification")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StrictBool, model_validator
 
-from backend.accounts.schemas import LEFT_OUT, City, Country, Email, SelfServiceRole, Username
+from backend.accounts.schemas.account import LEFT_OUT, City, Country, Email, SelfServiceRole, Username
 from backend.core.actor import Role
 from backend.core.pagination import PageIn
 from backend.core.schemas import In, Line, Out, QueryIn

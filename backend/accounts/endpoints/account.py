@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Query
 from ninja.decorators import decorate_view
 from ninja.responses import Status
 
 from backend.accounts import selectors
+from backend.accounts.endpoints.router import router
 from backend.accounts.errors import (
     EmailTaken,
     InvalidCredentials,
@@ -20,7 +21,7 @@ from backend.accounts.errors import (
     UsernameTaken,
 )
 from backend.accounts.models import User
-from backend.accounts.schemas import (
+from backend.accounts.schemas.account import (
     InvitationIn,
     InvitationOut,
     LoginIn,
@@ -52,8 +53,6 @@ from backend.core.pagination import PageIn, paginate
 from backend.core.request_context import client_address
 from backend.core.schemas import Id, Page
 from shared_contracts.events import Place
-
-router = Router()
 
 
 @router.post(

@@ -3,12 +3,15 @@
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from ninja import Path, Query, Router
+from ninja import Path, Query
 from ninja.decorators import decorate_view
 from ninja.responses import Status
 
-from backend.accounts import directory
-from backend.accounts.directory_schemas import (
+from backend.accounts import selectors
+from backend.accounts.endpoints.router import router
+from backend.accounts.errors import TooManyAddresses
+from backend.accounts.models import Address, Session, User
+from backend.accounts.schemas.directory import (
     AddressChangeIn,
     AddressIn,
     AddressOut,
@@ -18,8 +21,6 @@ from backend.accounts.directory_schemas import (
     PublicUserOut,
     SessionOut,
 )
-from backend.accounts.errors import TooManyAddresses
-from backend.accounts.models import Address, Session, User
 from backend.accounts.services import addresses, ending
 from backend.core import auth, clock
 from backend.core.idempotency import idempotent
@@ -27,19 +28,17 @@ from backend.core.limits import Limit, enforce, whose_address
 from backend.core.openapi import problems
 from backend.core.pagination import PageIn, paginate
 from backend.core.request_context import client_address
-from backend.core.schemas import Id, Page
+from backend.core.schemas import Id, Page, Text
 
 AVAILABILITY = Limit("availability", 10, 60, strict=True)
 DIRECTORY = Limit("directory", 120, 60)
-
-router = Router()
 
 
 @router.get("/auth/availability/", response=AvailabilityOut, auth=None, operation_id="readAvailability")
 def read_availability(request: HttpRequest, asked: Query[AvailabilityIn]) -> dict[str, bool]:
     """Whether a username or an e-mail address is still free. Ten questions a minute from one network."""
     enforce(AVAILABILITY, whose_address(client_address()))
-    return {"is_available": directory.is_free(username=asked.username, email=asked.email)}
+    return {"is_available": selectors.is_free(username=asked.username, email=asked.email)}
 
 
 @router.get("/auth/sessions/", response=Page[SessionOut], auth=auth.any_user, operation_id="listSessions")
@@ -54,7 +53,7 @@ def list_sessions(request: HttpRequest, filters: Query[PageIn]) -> dict[str, Any
             "is_current": session.pk == actor.session_id,
         }
 
-    return paginate(request, directory.list_sessions_of(actor, now=clock.now()), filters, out=out)
+    return paginate(request, selectors.list_sessions_of(actor, now=clock.now()), filters, out=out)
 
 
 @router.delete("/auth/sessions/{session_id}/", response={204: None}, auth=auth.any_user, operation_id="endSession")
@@ -67,7 +66,7 @@ def end_session(request: HttpRequest, session_id: Id) -> Status[None]:
 @router.get("/me/addresses/", response=Page[AddressOut], auth=auth.any_user, operation_id="listAddresses")
 def list_addresses(request: HttpRequest, filters: Query[PageIn]) -> dict[str, Any]:
     """My addresses, the primary one first."""
-    return paginate(request, directory.list_addresses_of(auth.actor(request)), filters)
+    return paginate(request, selectors.list_addresses_of(auth.actor(request)), filters)
 
 
 @router.post(
@@ -103,7 +102,7 @@ def remove_address(request: HttpRequest, address_id: Id) -> Status[None]:
 def list_users(request: HttpRequest, filters: Query[DirectoryIn]) -> dict[str, Any]:
     """The people of the platform, without anything private. Who runs it is not listed."""
     enforce(DIRECTORY, whose_address(client_address()))
-    people = directory.list_people(
+    people = selectors.list_people(
         roles=filters.role,
         not_roles=filters.not_role,
         search=filters.search,
@@ -117,11 +116,11 @@ def list_users(request: HttpRequest, filters: Query[DirectoryIn]) -> dict[str, A
 def read_user_by_id(request: HttpRequest, user_id: Id) -> User:
     """One person, without anything private."""
     enforce(DIRECTORY, whose_address(client_address()))
-    return directory.get_person(user_id=user_id)
+    return selectors.get_person(user_id=user_id)
 
 
 @router.get("/users/{username}/", response=PublicUserOut, auth=None, operation_id="readUser")
-def read_user(request: HttpRequest, username: Annotated[str, Path(max_length=40)]) -> User:
+def read_user(request: HttpRequest, username: Annotated[Text, Path(max_length=40)]) -> User:
     """One person by their username, without anything private."""
     enforce(DIRECTORY, whose_address(client_address()))
-    return directory.get_person(username=username)
+    return selectors.get_person(username=username)

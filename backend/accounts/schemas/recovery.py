@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from backend.accounts.schemas import Email, Password, PhoneNumber
+from backend.accounts.schemas.account import Email, Password, PhoneNumber
 from backend.core.schemas import In, Out, Text
 
 CodeText = Annotated[

@@ -1,0 +1,1 @@
+"""What the operations of accounts take and give, by use case."""
