@@ -69,8 +69,7 @@ class Api:
 
     def upload(self, method: str, path: str, content: bytes, name: str = "file.bin", **fields: str) -> Answer:
         """A form with the fields and one `file`."""
-        form = {**fields, "file": SimpleUploadedFile(name, content, content_type="application/octet-stream")}
-        return self.raw(method, path, encode_multipart(BOUNDARY, form), MULTIPART_CONTENT)
+        return self.raw(method, path, form_of(content, name, **fields), MULTIPART_CONTENT)
 
     def _send(self, method: str, path: str, body: Any) -> Answer:
         return self.raw(method, path, b"" if body is None else msgspec.json.encode(body))
@@ -85,3 +84,10 @@ class Api:
         is_json = "json" in response.get("Content-Type", "")
         body = msgspec.json.decode(content) if content and is_json else content
         return Answer(response.status_code, body, dict(response.items()))
+
+
+def form_of(content: bytes, name: str = "file.bin", **fields: str) -> bytes:
+    """The bytes of a form with the fields and one `file`."""
+    form = {**fields, "file": SimpleUploadedFile(name, content, content_type="application/octet-stream")}
+    encoded: bytes = encode_multipart(BOUNDARY, form)
+    return encoded
