@@ -18,7 +18,7 @@ from tests.benchmarks.machine import SERVER_CORE, cpu_seconds, pin
 from tests.benchmarks.stage import Bench, Platform, server
 
 GROUP = "REST"
-CLIENTS = 200
+CLIENTS = 1000
 CONNECTIONS = 4
 GOALS = {"detail": 1.4, "list of 20": 1.6, "create (message)": 3.0, "create (request)": 3.0}
 MESSAGE = {"content": "I am at the petrol station."}
@@ -64,7 +64,7 @@ class Stories:
 
 def run(bench: Bench) -> None:
     """Rounds of A B A B: every kind of request to each variant in turn."""
-    askers = bench.pick(1000, 150)
+    askers = bench.pick(600, 150)
     with bench.platform("backend", "backend-2", BACKEND_WORKERS="1", RATE_LIMITS="false") as platform:
         stories = _seed(platform, jobs=bench.pick(100_000, 20_000), askers=askers)
         address = ("127.0.0.1", platform.ports["backend-2"])
@@ -93,10 +93,10 @@ def run(bench: Bench) -> None:
 async def _measure(
     variants: Sequence[Variant], stories: Stories, bench: Bench, askers: int, reset: Callable[[], None]
 ) -> None:
-    counts = dict.fromkeys(GOALS, bench.pick(3000, 600)) | {"create (request)": askers}
+    counts = dict.fromkeys(GOALS, bench.pick(1500, 600)) | {"create (request)": askers}
     for variant, kind in itertools.product(variants, GOALS):
         await _load(variant, kind, stories.make(kind, min(150, counts[kind])), reset)
-    for _ in range(bench.pick(5, 3)):
+    for _ in range(bench.pick(4, 3)):
         for kind, variant in itertools.product(GOALS, variants):
             before = cpu_seconds([variant.pid])
             load = await _load(variant, kind, stories.make(kind, counts[kind]), reset)

@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.hot import HotQuery
 from backend.dispatch.errors import NobodyToTalkTo, TariffMissing
 from backend.dispatch.models import Assistance, DispatchAssistant, Offer, Tariff, TrackPoint, Wave
 from backend.dispatch.states import OPEN, TAKEN, OfferStatus, Party, Status
@@ -69,6 +70,43 @@ def get_offer_to(actor: Actor, assistance_id: int) -> Offer:
     if offer is None:
         raise NotFound
     return offer
+
+
+_STATUS_OF_OFFERED = HotQuery(
+    lambda job, assistant: (
+        Offer.objects.filter(assistance_id=job, assistant_id=assistant)
+        .order_by("-round")
+        .values_list("assistance__status")[:1]
+    ),
+    job=int,
+    assistant=int,
+)
+_ACCEPTED_BY = HotQuery(
+    lambda job, assistant: Assistance.objects.filter(
+        pk=job, assistant_id=assistant, status=Status.ACCEPTED
+    ).values_list("pk"),
+    job=int,
+    assistant=int,
+)
+
+
+def status_of_offered(actor: Actor, assistance_id: int) -> str:
+    """Where a job stands that was ever offered to this person. Raises NotFound. One compiled query.
+
+    Of many who accept at once all but a few come too late: they are to cost little.
+    """
+    row = _STATUS_OF_OFFERED.row(job=assistance_id, assistant=actor.id)
+    if row is None:
+        raise NotFound
+    status: str = row[0]
+    return status
+
+
+def accepted_by(actor: Actor, assistance_id: int) -> Assistance | None:
+    """The job, if this person has accepted it and not begun. One query, compiled, for everyone else."""
+    if _ACCEPTED_BY.row(job=assistance_id, assistant=actor.id) is None:
+        return None
+    return Assistance.objects.filter(pk=assistance_id, assistant_id=actor.id, status=Status.ACCEPTED).first()
 
 
 def lock_searching(assistance_id: int, *, round_: int) -> Assistance | None:

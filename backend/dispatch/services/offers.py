@@ -38,7 +38,7 @@ def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Ass
         with transaction.atomic():
             return _accept(actor, assistance_id, now)
     except AlreadyAccepted as lost:
-        mine = Assistance.objects.filter(pk=assistance_id, assistant_id=actor.id, status=Status.ACCEPTED).first()
+        mine = selectors.accepted_by(actor, assistance_id)
         if mine is None:
             raise _gone(lost.data["current_status"]) from None
         return mine
@@ -49,10 +49,11 @@ def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Ass
 
 
 def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
+    status = selectors.status_of_offered(actor, assistance_id)
+    if status != Status.REQUESTED:
+        raise AlreadyAccepted(current_status=status)
     offer = selectors.get_offer_to(actor, assistance_id)
     assistance = offer.assistance
-    if assistance.status != Status.REQUESTED:
-        raise AlreadyAccepted(current_status=assistance.status)
     if offer.status != OfferStatus.OPEN:
         raise OfferGone
     obstacle, service_type = obstacle_at_claim(assistance, assistant_id=actor.id, now=now)
