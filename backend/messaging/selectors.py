@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
+from backend.core.hot import HotQuery
 from backend.core.pagination import feed
 from backend.messaging.models import Conversation, Member, Message
 from backend.messaging.schemas import MessagesIn
@@ -20,17 +22,37 @@ def membership(actor: Actor, conversation_id: int) -> QuerySet[Member]:
     return Member.objects.filter(user_id=actor.id, conversation_id=conversation_id, left_at=None)
 
 
+_COLUMNS = [field.attname for field in Conversation._meta.concrete_fields]
+_HELD = HotQuery(
+    lambda user, conversation: (
+        Conversation.objects.select_for_update(no_key=True)
+        .filter(
+            pk=conversation,
+            pk__in=Member.objects.filter(user_id=user, conversation_id=conversation, left_at=None).values(
+                "conversation_id"
+            ),
+        )
+        .values_list(*_COLUMNS)
+    ),
+    user=int,
+    conversation=int,
+)
+_MEMBER = HotQuery(
+    lambda user, conversation: Member.objects.filter(
+        user_id=user, conversation_id=conversation, left_at=None
+    ).values_list("pk"),
+    user=int,
+    conversation=int,
+)
+
+
 def hold_conversation_for(actor: Actor, conversation_id: int) -> Conversation:
     """The conversation of a member, locked until the end of the transaction. Raises NotFound. Two queries."""
-    mine = membership(actor, conversation_id)
-    locked = Conversation.objects.select_for_update(no_key=True).filter(
-        pk=conversation_id, pk__in=mine.values("conversation_id")
-    )
-    conversation = locked.first()
+    row = _HELD.row(user=actor.id, conversation=conversation_id)
     # Asked again under the lock: who was removed while this waited is a member no longer.
-    if conversation is None or not mine.exists():
+    if row is None or _MEMBER.row(user=actor.id, conversation=conversation_id) is None:
         raise NotFound
-    return conversation
+    return Conversation.from_db(connection.alias, _COLUMNS, row)
 
 
 def list_messages_for(actor: Actor, conversation_id: int) -> QuerySet[Message]:

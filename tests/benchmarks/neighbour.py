@@ -1,6 +1,6 @@
 """The backend as a sidecar needs it to hand out events: everyone may join every room, and heads are where they are."""
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -18,12 +18,14 @@ class Neighbour:
 
     def __init__(self) -> None:
         self.heads: Counter[str] = Counter()
+        self._kept: dict[str, deque[bytes]] = defaultdict(lambda: deque(maxlen=100))
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int) -> None:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/internal/realtime/joins/", self._joins)
         app.router.add_post("/internal/realtime/heads/", self._heads)
+        app.router.add_post("/internal/realtime/events/", self._events)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
@@ -45,7 +47,7 @@ class Neighbour:
             "created_at": datetime.now(UTC),
             "sent": sent,
         }
-        return msgspec.json.encode(
+        wire = msgspec.json.encode(
             {
                 "room": room,
                 "number": self.heads[room],
@@ -56,6 +58,8 @@ class Neighbour:
                 "data": {"message": message},
             }
         )
+        self._kept[room].append(wire)
+        return wire
 
     async def _joins(self, request: web.Request) -> web.Response:
         asked = await request.json()
@@ -69,6 +73,13 @@ class Neighbour:
     async def _heads(self, request: web.Request) -> web.Response:
         asked = await request.json()
         return self._answer(heads={room: self.heads[room] for room in asked["rooms"]})
+
+    async def _events(self, request: web.Request) -> web.Response:
+        """What a node asks for that was told of a number before it heard it."""
+        asked = await request.json()
+        events = [msgspec.json.decode(wire) for wire in self._kept[asked["room"]]]
+        missed = [event for event in events if event["number"] > asked["after"]]
+        return self._answer(events=missed, head=self.heads[asked["room"]])
 
     def _answer(self, **fields: object) -> web.Response:
         return web.json_response({"epoch": EPOCH, "clock_offset_ms": 0, **fields})

@@ -49,14 +49,24 @@ def get_party_assistance(actor: Actor, assistance_id: int) -> Assistance:
     return assistance
 
 
+_CONVERSATION = HotQuery(
+    lambda job, user: Assistance.objects.filter(Q(client_id=user) | Q(assistant_id=user), pk=job).values_list(
+        "conversation_id", "status"
+    ),
+    job=int,
+    user=int,
+)
+
+
 def get_conversation_id(actor: Actor, assistance_id: int) -> int:
     """The conversation of a job that this very person is client or assistant of. Raises NotFound or NobodyToTalkTo."""
-    assistance = Assistance.objects.filter(Q(client_id=actor.id) | Q(assistant_id=actor.id), pk=assistance_id).first()
-    if assistance is None:
+    row = _CONVERSATION.row(job=assistance_id, user=actor.id)
+    if row is None:
         raise NotFound
-    if assistance.conversation_id is None:
-        raise NobodyToTalkTo(current_status=assistance.status)
-    return assistance.conversation_id
+    conversation_id: int | None = row[0]
+    if conversation_id is None:
+        raise NobodyToTalkTo(current_status=row[1])
+    return conversation_id
 
 
 def get_offer_to(actor: Actor, assistance_id: int) -> Offer:
