@@ -54,6 +54,8 @@ def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
         raise AlreadyAccepted(current_status=status)
     offer = selectors.get_offer_to(actor, assistance_id)
     assistance = offer.assistance
+    if assistance.status != Status.REQUESTED:  # taken between the two looks
+        raise AlreadyAccepted(current_status=assistance.status)
     if offer.status != OfferStatus.OPEN:
         raise OfferGone
     obstacle, service_type = obstacle_at_claim(assistance, assistant_id=actor.id, now=now)
