@@ -15,7 +15,8 @@ from django.db import transaction
 from django.test.client import MULTIPART_CONTENT
 
 from backend.core.problems import CONTENT_TYPE
-from tests.architecture.test_authorisation import TABLE, File
+from tests.architecture.authorisation import TABLE
+from tests.architecture.authorisation.rules import File
 from tests.contracts import hostile
 from tests.contracts.test_openapi import OPERATIONS, body_of, resolved, validator
 from tests.support.api import Answer, Api, form_of

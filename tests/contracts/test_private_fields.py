@@ -7,7 +7,8 @@ import pytest
 
 from backend.accounts.models import AssistantProfile, Session, User
 from backend.core.models import EventRow
-from tests.architecture.test_authorisation import TABLE, call
+from tests.architecture.authorisation import TABLE
+from tests.architecture.test_authorisation import call
 from tests.support.world import ACTORS, World, rolled_back
 
 PRIVATE = {

@@ -31,30 +31,15 @@ PLACE = {"lat": 36.75, "lng": 3.05}
 @dataclass(frozen=True)
 class World:
     members: dict[str, Member]
-    job: int
-    conversation: int
-    document: int
-    invitation: int
-    address: int
+    ids: dict[str, int]
+    """One thing of each kind, by the name that paths of the table give it."""
 
     def api(self, actor: str) -> Api:
         return Api() if actor == "anonymous" else Api().as_(self.members[actor])
 
-    def path(self, template: str, **other: Any) -> str:
+    def path(self, template: str, **other: int) -> str:
         """`/assistance/{job}/` with the ids of this world, or others."""
-        return template.format(
-            **{
-                "job": self.job,
-                "conversation": self.conversation,
-                "document": self.document,
-                "invitation": self.invitation,
-                "address": self.address,
-                "session": self.members["client"].session.pk,
-                "user": self.members["client"].id,
-                "username": self.members["client"].user.username,
-                **other,
-            }
-        )
+        return template.format(**{"username": self.members["client"].user.username, **self.ids, **other})
 
 
 def make_world() -> World:
@@ -87,7 +72,16 @@ def make_world() -> World:
     assert invited.status == 201, invited.body
     kept = Api().as_(members["client"]).post("/me/addresses/", {"street_address": "1 rue X", "city": "Oran"})
     assert kept.status == 201, kept.body
-    return World(members, job, accepted.body["conversation_id"], shown.body["id"], invited.body["id"], kept.body["id"])
+    ids = {
+        "user": members["client"].id,
+        "session": members["client"].session.pk,
+        "address": kept.body["id"],
+        "invitation": invited.body["id"],
+        "document": shown.body["id"],
+        "job": job,
+        "conversation": accepted.body["conversation_id"],
+    }
+    return World(members, ids)
 
 
 @contextmanager

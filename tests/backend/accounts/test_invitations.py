@@ -11,7 +11,7 @@ from backend.accounts.models import Invitation, User
 from backend.accounts.services import invitations
 from backend.core.errors import Forbidden
 from backend.core.models import AuditRow, EventRow
-from tests.architecture.test_authorisation import TABLE
+from tests.architecture.authorisation import TABLE
 from tests.backend.accounts.support import everything, form
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
