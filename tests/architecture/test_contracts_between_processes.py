@@ -106,7 +106,7 @@ class TestShape:
     def test_every_module_has_only_the_files_that_the_design_names(self) -> None:
         known = {
             "__init__", "apps", "models", "schemas", "endpoints", "services", "selectors", "states", "rules", "errors",
-            "public", "values", "invariants", "jobs", "subscribers", "migrations",
+            "public", "values", "invariants", "personal_data", "jobs", "subscribers", "migrations",
         }  # fmt: skip
         extra = {
             "accounts": {"sessions", "rooms", "locale", "templates"},
