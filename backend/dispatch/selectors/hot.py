@@ -16,7 +16,7 @@ from django.db.models import Count, F, FilteredRelation, Q, QuerySet, Window
 from backend.accounts import public as accounts
 from backend.core.actor import MANAGERS
 from backend.core.fast_lane import Asked, Found, HotRead, serve
-from backend.core.hot import HotQuery, Row
+from backend.core.hot import HotQuery, Row, is_one_of
 from backend.core.money import Money
 from backend.dispatch.models import Assistance, Offer
 from backend.dispatch.states import TAKEN, OfferStatus, Status
@@ -60,8 +60,8 @@ def _first_page(statuses: int) -> HotQuery:
     """The newest of one's jobs in so many states, each with how many there are."""
 
     def build(user: int, session: int, now: datetime, **wanted: str) -> Any:
-        on_offer = Offer.objects.filter(assistant_id=user, status=OfferStatus.OPEN).values("assistance_id")
-        rows = _mine(user, session, now, or_also=Q(pk__in=on_offer))
+        on_offer = Offer.objects.filter(assistant_id=user, status=OfferStatus.OPEN)
+        rows = _mine(user, session, now, or_also=is_one_of("pk", on_offer, "assistance_id"))
         rows = rows.filter(status__in=list(wanted.values())) if wanted else rows
         return rows.order_by("-id").values_list(*_COLUMNS, Window(Count("*")))[:PAGE_SIZE]
 

@@ -8,7 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.core.hot import HotQuery
+from backend.core.hot import HotQuery, is_one_of
 from backend.dispatch.errors import NobodyToTalkTo, TariffMissing
 from backend.dispatch.models import Assistance, DispatchAssistant, Offer, Tariff, TrackPoint, Wave
 from backend.dispatch.states import OPEN, TAKEN, OfferStatus, Party, Status
@@ -136,8 +136,8 @@ def list_assistance_for(actor: Actor, *, statuses: Sequence[str], oldest_first: 
     """One's own jobs as client or assistant and those on offer to one; all of them for managers."""
     rows = Assistance.objects.order_by("id" if oldest_first else "-id")
     if not actor.is_manager:
-        offered = _open_offers(actor).values("assistance_id")
-        rows = rows.filter(Q(client_id=actor.id) | Q(assistant_id=actor.id) | Q(pk__in=offered))
+        offered = is_one_of("pk", _open_offers(actor), "assistance_id")
+        rows = rows.filter(Q(client_id=actor.id) | Q(assistant_id=actor.id) | offered)
     return rows.filter(status__in=statuses) if statuses else rows
 
 

@@ -29,8 +29,8 @@ WHERE j.id = %(job)s AND (j.client_id = %(user)s OR j.assistant_id = %(user)s OR
 LIST = f"""
 WITH mine AS MATERIALIZED (
   SELECT j.* FROM dispatch_assistance j
-  WHERE (j.client_id = %(user)s OR j.assistant_id = %(user)s OR j.id IN (
-    SELECT assistance_id FROM dispatch_offer WHERE assistant_id = %(user)s AND status = 'open'))
+  WHERE (j.client_id = %(user)s OR j.assistant_id = %(user)s OR j.id = ANY(ARRAY(
+    SELECT assistance_id FROM dispatch_offer WHERE assistant_id = %(user)s AND status = 'open')))
     AND j.status = ANY(%(status)s) AND EXISTS (SELECT {_SESSION})
 ), page AS (SELECT * FROM mine ORDER BY id DESC LIMIT %(limit)s)
 SELECT {_SHOWN}, (SELECT count(*) FROM mine) FROM page j {_JOINED} ORDER BY j.id DESC
