@@ -26,6 +26,20 @@ class LicenceCategory(models.TextChoices):
     C = "c"
 
 
+class Skill(models.Model):
+    """Something that people can do, from the one list that the platform keeps."""
+
+    name = models.CharField(max_length=60)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_skill"
+        constraints = [
+            models.UniqueConstraint(Lower("name"), name="skill_name_once"),
+            models.CheckConstraint(condition=~Q(name=""), name="skill_has_a_name"),
+        ]
+
+
 class User(AbstractBaseUser):
     """A person. E-mail and phone number may be missing, but not both; the username is always there."""
 
@@ -61,6 +75,7 @@ class User(AbstractBaseUser):
     hide_presence = models.BooleanField(default=False)
     photo = models.CharField(max_length=60, default="")
     """The folder of its squares in storage; empty without one."""
+    skills = models.ManyToManyField(Skill, through="UserSkill", related_name="people")
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -87,6 +102,18 @@ class User(AbstractBaseUser):
                 condition=Q(roles__contained_by=[role.value for role in Role]) & ~Q(roles=[]), name="user_has_roles"
             ),
         ]
+
+
+class UserSkill(models.Model):
+    """What somebody says that they can do."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    skill = models.ForeignKey(Skill, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts_user_skill"
+        constraints = [models.UniqueConstraint(fields=["user", "skill"], name="user_skill_once")]
 
 
 class AssistantProfile(models.Model):

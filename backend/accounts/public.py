@@ -16,6 +16,7 @@ from backend.accounts.selectors import (
     AssistantView,
     ContactView,
     PersonView,
+    SkillView,
     assistant_of,
     contacts,
     get_own,
@@ -24,6 +25,7 @@ from backend.accounts.selectors import (
     is_email_known,
     people,
     photo_links,
+    skills_of,
 )
 from backend.accounts.services.assistants import (
     ASSISTANT_CHANGED,
@@ -35,6 +37,7 @@ from backend.accounts.services.assistants import (
 )
 from backend.accounts.services.profile import set_location, set_photo
 from backend.accounts.services.registration import NewAccount, create_account
+from backend.accounts.services.skills import ensure_skills, set_skills
 from backend.accounts.sessions import is_signed_in
 from backend.core.actor import Actor, Role
 from backend.core.errors import NotFound, invalid_field
@@ -52,10 +55,12 @@ __all__ = [
     "PersonView",
     "PhotoOut",
     "PlaceIn",
+    "SkillView",
     "assistant_of",
     "contacts",
     "create_admin",
     "create_manager",
+    "ensure_skills",
     "has_people",
     "hold_active",
     "is_email_known",
@@ -68,6 +73,8 @@ __all__ = [
     "register_user",
     "set_location",
     "set_photo",
+    "set_skills",
+    "skills_of",
     "update_assistant_profile",
 ]
 

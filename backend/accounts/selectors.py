@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Count, Prefetch, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
-from backend.accounts.models import Address, AssistantProfile, Invitation, Session, User
+from backend.accounts.models import Address, AssistantProfile, Invitation, Session, Skill, User, UserSkill
 from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
 from backend.core.actor import MANAGERS, Actor, Role
 from backend.core.errors import Forbidden, NotFound
@@ -30,6 +30,14 @@ class ContactView:
     id: int
     name: str
     phone_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SkillView:
+    """Something that people can do."""
+
+    id: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,15 @@ def contacts(user_ids: Iterable[int]) -> dict[int, ContactView]:
     """The people of these ids with their phone numbers, for whom a job brings together. One query."""
     rows = User.objects.filter(pk__in=set(user_ids)).values_list("pk", "name", "phone_number")
     return {pk: ContactView(id=pk, name=name, phone_number=number) for pk, name, number in rows}
+
+
+def skills_of(user_ids: Iterable[int]) -> dict[int, list[SkillView]]:
+    """What each of these people says they can do, by name; without those who say nothing. One query."""
+    rows = UserSkill.objects.filter(user_id__in=set(user_ids)).order_by(Lower("skill__name"))
+    found: dict[int, list[SkillView]] = {}
+    for user_id, skill_id, name in rows.values_list("user_id", "skill_id", "skill__name"):
+        found.setdefault(user_id, []).append(SkillView(id=skill_id, name=name))
+    return found
 
 
 def assistants(user_ids: Iterable[int]) -> dict[int, AssistantView]:
@@ -164,14 +181,24 @@ def list_addresses_of(actor: Actor) -> QuerySet[Address]:
 
 
 def _public() -> QuerySet[User]:
-    """Whom anybody may find. Who runs the platform is not in its directory."""
-    return User.objects.filter(is_active=True).exclude(roles__overlap=[role.value for role in MANAGERS])
+    """Whom anybody may find, with their skills. Who runs the platform is not in its directory."""
+    people = User.objects.filter(is_active=True).exclude(roles__overlap=[role.value for role in MANAGERS])
+    return people.prefetch_related(Prefetch("skills", Skill.objects.order_by(Lower("name"))))
 
 
 def list_people(
-    *, roles: Collection[str], not_roles: Collection[str], search: str, city: str, ordering: str
+    *,
+    roles: Collection[str],
+    not_roles: Collection[str],
+    search: str,
+    city: str,
+    skills: Collection[int],
+    ordering: str,
 ) -> QuerySet[User]:
-    """The directory: who holds one of `roles` and none of `not_roles`; `search` is in names and usernames."""
+    """The directory: who holds one of `roles`, none of `not_roles`, and has every one of `skills`.
+
+    `search` is in names and usernames. A page costs three queries: the count, the people, their skills.
+    """
     people = _public()
     if roles:
         people = people.filter(roles__overlap=list(roles))
@@ -181,11 +208,14 @@ def list_people(
         people = people.filter(Q(name__icontains=search) | Q(username__icontains=search))
     if city:
         people = people.filter(city__iexact=city)
+    if wanted := set(skills):
+        having = UserSkill.objects.filter(skill_id__in=wanted).values("user_id").annotate(found=Count("pk"))
+        people = people.filter(pk__in=having.filter(found=len(wanted)).values("user_id"))
     return people.order_by(ordering, "-pk" if ordering.startswith("-") else "pk")
 
 
 def get_person(*, user_id: int = 0, username: str | None = None) -> User:
-    """One person as anybody may see them, by id or username. Raises NotFound. One query."""
+    """One person as anybody may see them, by id or username. Raises NotFound. Two queries: the person, their skills."""
     people = _public().alias(small_name=Lower("username"))
     found = people.filter(pk=user_id) if username is None else people.filter(small_name=Lower(Value(username)))
     person = found.first()

@@ -11,6 +11,14 @@ ASSISTANTS = (
     ("elias@callout.example", "Elias Ferhat", "repair", "light", "b", (36.7300, 3.0900)),
     ("farida@callout.example", "Farida Aït Saïd", "towing", "heavy", "c", (36.7900, 3.0500)),
 )
+SKILLS = {
+    "amel@callout.example": ("Towing", "Battery jump start", "Lockout"),
+    "bachir@callout.example": ("Towing", "Heavy recovery"),
+    "chafia@callout.example": ("Engine diagnosis", "Battery jump start", "Tyre change"),
+    "djamel@callout.example": ("Towing", "Tyre change"),
+    "elias@callout.example": ("Engine diagnosis", "Car electrics"),
+    "farida@callout.example": ("Towing", "Heavy recovery", "Off-road recovery"),
+}
 SAMPLE_PDF = (
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
     b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 243 153]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"

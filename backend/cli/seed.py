@@ -8,9 +8,10 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 
 from backend.accounts import public as accounts
-from backend.cli.demo_accounts import ASSISTANTS, CLIENT, MANAGER, PASSWORD, SAMPLE_PDF
+from backend.cli.demo_accounts import ASSISTANTS, CLIENT, MANAGER, PASSWORD, SAMPLE_PDF, SKILLS
 from backend.cli.errors import UserError
 from backend.core import clock
+from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.dispatch import public as dispatch
 from backend.media import public as media
@@ -39,6 +40,7 @@ def seed(licences: Sequence[media.Kept]) -> None:
     now = clock.now()
     dispatch.ensure_demo_tariffs(now=now)
     accounts.register_user(roles=[CLIENT[0]], name=CLIENT[2], email=CLIENT[1], password=PASSWORD, now=now)
+    skills = accounts.ensure_skills(names=[name for names in SKILLS.values() for name in names], now=now)
     manager = accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
     for licence, (email, name, service_type, vehicle_class, category, (lat, lng)) in zip(
         licences, ASSISTANTS, strict=True
@@ -59,6 +61,11 @@ def seed(licences: Sequence[media.Kept]) -> None:
                 ),
                 vehicle_registration_number="00042-116-16",
             ),
+            now=now,
+        )
+        accounts.set_skills(
+            actor=Actor(id=person.id, roles=frozenset(), session_id=0),
+            skill_ids=[skills[name] for name in SKILLS[email]],
             now=now,
         )
         media.approve_licence(

@@ -107,6 +107,7 @@ def list_users(request: HttpRequest, filters: Query[DirectoryIn]) -> dict[str, A
         not_roles=filters.not_role,
         search=filters.search,
         city=filters.city,
+        skills=filters.skills,
         ordering=filters.ordering,
     )
     return paginate(request, people, filters)

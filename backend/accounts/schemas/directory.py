@@ -5,10 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StrictBool, model_validator
 
-from backend.accounts.schemas.account import LEFT_OUT, City, Country, Email, SelfServiceRole, Username
+from backend.accounts import selectors
+from backend.accounts.models import Skill, User
+from backend.accounts.schemas.account import LEFT_OUT, City, Country, Email, PhotoOut, SelfServiceRole, Username
+from backend.core import clock
 from backend.core.actor import Role
 from backend.core.pagination import PageIn
-from backend.core.schemas import In, Line, Out, QueryIn
+from backend.core.schemas import Id, In, Line, Out, QueryIn
 
 
 class AvailabilityIn(QueryIn):
@@ -51,7 +54,15 @@ class DirectoryIn(PageIn):
     not_role: _Roles = []
     search: Annotated[Line, Field(max_length=100, description="In names and usernames.")] = ""
     city: Annotated[Line, Field(max_length=100)] = ""
+    skills: Annotated[list[Id], Field(max_length=10, description="Ids of skills; who has all of them.")] = []
     ordering: Literal["name", "-name", "created_at", "-created_at"] = "-created_at"
+
+
+class SkillOut(Out):
+    """Something that people can do."""
+
+    id: int
+    name: Annotated[str, Field(examples=["Battery jump start"])]
 
 
 class PublicUserOut(Out):
@@ -66,8 +77,18 @@ class PublicUserOut(Out):
     bio: str
     city: str
     country: str
+    photo: PhotoOut | None
+    skills: list[SkillOut]
     is_verified: bool
     created_at: datetime
+
+    @staticmethod
+    def resolve_photo(user: User) -> dict[str, str] | None:
+        return selectors.photo_links(user.photo, now=clock.now())
+
+    @staticmethod
+    def resolve_skills(user: User) -> list[Skill]:
+        return list(user.skills.all())
 
 
 _Street = Annotated[Line, Field(min_length=1, max_length=300, examples=["12 rue Didouche Mourad"])]

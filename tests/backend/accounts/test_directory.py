@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from backend.accounts.models import Address, User
+from backend.accounts import public
+from backend.accounts.models import Address, Skill, User, UserSkill
 from backend.core.environment import environment
+from backend.core.errors import NotFound, ValidationFailed
+from backend.core.models import AuditRow
 from tests.conftest import Moment
 from tests.support.api import Api
 from tests.support.people import Member
@@ -104,12 +107,14 @@ class TestDirectory:
             "bio": "",
             "city": "Algiers",
             "country": "",
+            "photo": None,
+            "skills": [],
             "is_verified": False,
             "created_at": "2030-05-15T09:30:00Z",
         }
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):  # the count, the people, their skills
             assert api.get("/users/").body["results"] == [shown]
-        with django_assert_num_queries(1):
+        with django_assert_num_queries(2):
             assert api.get("/users/amel/").body == shown
         assert api.get(f"/users/by-id/{me.id}/").body == shown
 
@@ -137,6 +142,37 @@ class TestDirectory:
             list(reversed(people.values()))
         )
 
+    def test_shows_photos_and_skills_in_as_many_queries(
+        self, api: Api, member: MakeMember, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        ids = public.ensure_skills(names=["tyres", "Batteries", "Lockout"], now=at.now)
+        people = [member(photo=f"photos/{number}") for number in range(3)]
+        for person in people:
+            public.set_skills(actor=person.actor, skill_ids=[ids["tyres"], ids["Batteries"]], now=at.now)
+        with django_assert_num_queries(3):
+            listed = api.get("/users/", ordering="created_at").body["results"]
+        for person, shown in zip(people, listed, strict=True):
+            assert shown["skills"] == [
+                {"id": ids["Batteries"], "name": "Batteries"},
+                {"id": ids["tyres"], "name": "tyres"},
+            ]
+            assert shown["photo"] == public.photo_links(person.user.photo, now=at.now)
+            assert api.get(f"/users/by-id/{person.id}/").body == shown
+
+    def test_finds_who_has_all_of_the_skills(self, api: Api, member: MakeMember, at: Moment) -> None:
+        ids = public.ensure_skills(names=["tyres", "batteries", "lockout"], now=at.now)
+        one, two, _ = member(), member(), member()
+        public.set_skills(actor=one.actor, skill_ids=[ids["tyres"]], now=at.now)
+        public.set_skills(actor=two.actor, skill_ids=[ids["tyres"], ids["batteries"]], now=at.now)
+
+        def found(*skills: int) -> list[int]:
+            return [row["id"] for row in api.get("/users/", ordering="created_at", skills=skills).body["results"]]
+
+        assert found(ids["tyres"]) == [one.id, two.id]
+        assert found(ids["batteries"], ids["tyres"], ids["tyres"]) == [two.id]
+        assert found(ids["tyres"], ids["lockout"]) == []
+        assert found(10**12) == []
+
     def test_hides_who_runs_the_platform_and_who_is_out_of_use(self, api: Api, member: MakeMember) -> None:
         hidden = [member("manager"), member("client", "admin"), member()]
         User.objects.filter(pk=hidden[2].id).update(is_active=False)
@@ -154,10 +190,50 @@ class TestDirectory:
             {"email": "amel@example.org"},
             {"password__startswith": "a"},
             {"search": "x" * 101},
+            {"skills": "tyres"},
+            {"skills": "0"},
+            {"skills": list(range(1, 12))},
         ],
     )
-    def test_refuses_other_filters(self, api: Api, query: dict[str, str]) -> None:
+    def test_refuses_other_filters(self, api: Api, query: dict[str, Any]) -> None:
         assert api.get("/users/", **query).status == 422
+
+
+class TestSkills:
+    def test_are_once_on_the_list_however_they_are_written(self, at: Moment) -> None:
+        first = public.ensure_skills(names=["Tyres", "tyres"], now=at.now)
+        again = public.ensure_skills(names=["TYRES", "Lockout"], now=at.now)
+        assert {*first.values()} == {again["TYRES"]}
+        assert sorted(Skill.objects.values_list("name", flat=True)) == ["Lockout", "tyres"]
+
+    def test_are_replaced_as_a_whole(self, member: MakeMember, at: Moment) -> None:
+        ids = public.ensure_skills(names=["a", "b", "c"], now=at.now)
+        me, other = member(), member()
+        for whose in (me, other):
+            public.set_skills(actor=whose.actor, skill_ids=[ids["a"], ids["b"]], now=at.now)
+        mine = public.set_skills(actor=me.actor, skill_ids=[ids["c"], ids["b"], ids["c"]], now=at.now)
+        assert mine == [public.SkillView(id=ids["b"], name="b"), public.SkillView(id=ids["c"], name="c")]
+        assert public.skills_of([me.id, other.id, 10**12]) == {
+            me.id: mine,
+            other.id: [public.SkillView(id=ids["a"], name="a"), public.SkillView(id=ids["b"], name="b")],
+        }
+        audited = AuditRow.objects.filter(action="accounts.skills_changed", actor_id=me.id).order_by("id")
+        assert [row.changes for row in audited] == [
+            {"added": sorted([ids["a"], ids["b"]]), "removed": []},
+            {"added": [ids["c"]], "removed": [ids["a"]]},
+        ]
+        assert public.set_skills(actor=me.actor, skill_ids=[], now=at.now) == []
+
+    def test_refuse_what_is_not_on_the_list_and_too_many(self, member: MakeMember, at: Moment) -> None:
+        me = member()
+        ids = public.ensure_skills(names=[f"skill {number}" for number in range(51)], now=at.now)
+        for wanted in ([10**12], [*ids.values()]):
+            with pytest.raises(ValidationFailed):
+                public.set_skills(actor=me.actor, skill_ids=wanted, now=at.now)
+        User.objects.filter(pk=me.id).update(is_active=False)
+        with pytest.raises(NotFound):
+            public.set_skills(actor=me.actor, skill_ids=[], now=at.now)
+        assert not UserSkill.objects.exists()
 
 
 class TestAvailability:
