@@ -65,6 +65,16 @@ RoomGate = Callable[[Sequence[RoomSeeker]], Sequence[RoomAccess]]
 ROOM_ACCESS: Question[RoomGate] = Question("who may be in this room")
 
 
+SubjectPeople = Callable[[int], frozenset[int] | None]
+"""Of one thing's id: the ids of those who may talk about it; None when there is no such thing.
+
+It is asked while a conversation is opened or grows, and may lock the thing's row until the end of the transaction, so
+that what it says stays true as long.
+"""
+
+SUBJECT_PEOPLE: Question[SubjectPeople] = Question("who may talk about this")
+
+
 def room_gates() -> Mapping[RoomKind, RoomGate]:
     return {RoomKind(kind): ROOM_ACCESS.about(kind) for kind in ROOM_ACCESS.kinds}
 
