@@ -155,6 +155,15 @@ class AccessChanged(Event):
     rooms: ClassVar[tuple[str, ...]] = ("user",)
 
 
+class AccountNotice(Event):
+    """Something that matters to this account's safety has happened."""
+
+    type: ClassVar[str] = "account.notice"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    kind: str = Field(examples=["password_changed"])
+
+
 class DocumentReviewed(Event):
     """A manager approved or rejected a document of this person."""
 
@@ -206,6 +215,7 @@ NUMBERED: tuple[type[Event], ...] = (
     MemberRemoved,
     SessionEnded,
     AccessChanged,
+    AccountNotice,
     DocumentReviewed,
     DocumentExpiring,
 )

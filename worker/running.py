@@ -173,6 +173,18 @@ def _complete(row: JobRow) -> None:
         raise _LostError
 
 
+def _give_up(row: JobRow, definition: jobs.JobDefinition, error: Exception, reason: str) -> bool:
+    """End the job; false when it is another's. It is dead, unless its module keeps a dead letter of its own."""
+    end = JobRow.Status.DEAD if definition.dead_letter is None else JobRow.Status.DONE
+    now = clock.now()
+    with transaction.atomic():
+        if not _ours(row).update(status=end, finished_at=now, lease_until=None, last_error=reason):
+            return False
+        if definition.dead_letter is not None:
+            definition.dead_letter(now=now, error=error, **row.arguments)
+    return True
+
+
 def _fail(row: JobRow, definition: jobs.JobDefinition, error: Exception) -> str:
     """Have the job tried again after a pause, or give it up. Returns failed, dead or lost."""
     now = clock.now()
@@ -180,7 +192,7 @@ def _fail(row: JobRow, definition: jobs.JobDefinition, error: Exception) -> str:
     ours = _ours(row)
     is_hopeless = isinstance(error, jobs.NeverDoneError) or row.calls_unknown >= MOST_UNKNOWN_CALLS
     if row.attempts >= definition.max_attempts or is_hopeless:
-        if not ours.update(status=JobRow.Status.DEAD, finished_at=now, lease_until=None, last_error=reason):
+        if not _give_up(row, definition, error, reason):
             return "lost"
         log.error("job.dead", job=row.pk, name=row.name, attempts=row.attempts, exc_info=error)
         return "dead"

@@ -138,6 +138,35 @@ def assistant_of(user_id: int) -> AssistantView:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class RecipientView:
+    """An active person and how they are reached; `…_verified_at` is when they proved that an address is theirs."""
+
+    id: int
+    email: str | None
+    email_verified_at: datetime | None
+    phone_number: str | None
+    phone_verified_at: datetime | None
+    language: str
+    time_zone: str
+
+
+def hold_recipients(user_ids: Iterable[int]) -> dict[int, RecipientView]:
+    """Those of these people who are active, and stay so until the end of the transaction. One query."""
+    columns = ", ".join(RecipientView.__dataclass_fields__)
+    rows = run(
+        f"SELECT {columns} FROM accounts_user WHERE id = ANY(%s::bigint[]) AND is_active ORDER BY id FOR KEY SHARE",  # noqa: S608
+        [sorted(set(user_ids))],
+    )
+    return {row[0]: RecipientView(*row) for row in rows}
+
+
+def manager_ids() -> list[int]:
+    """The active people who run the platform. One query."""
+    rows = User.objects.filter(is_active=True, roles__overlap=[role.value for role in MANAGERS])
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
 def is_email_known(email: str) -> bool:
     """Whether an account has this e-mail address. One query."""
     return User.objects.alias(small=Lower("email")).filter(small=Lower(Value(email))).exists()

@@ -8,7 +8,7 @@ transaction and returns the call, which is made after the commit. That commit al
 killed in the midst leaves a trace: whatever nobody knows the outcome of is tried once more, and no third time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +25,8 @@ from shared_contracts.jobs import Queue
 JobFunction = Callable[..., None]
 OutsideCall = Callable[[], None]
 OutsideFunction = Callable[..., OutsideCall | None]
+DeadLetter = Callable[..., None]
+"""Takes `now`, the `error` and the arguments; writes down what could not be done, in the job's last transaction."""
 
 
 class NotDoneError(Exception):
@@ -33,6 +35,10 @@ class NotDoneError(Exception):
 
 class NeverDoneError(Exception):
     """An outside call that the other side refuses for good, such as an address that is none: it is not repeated."""
+
+
+class NobodyThereError(NeverDoneError):
+    """The address is nobody's (any more): nothing else will arrive there either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class JobDefinition:
     max_attempts: int
     first_pause: timedelta
     is_outside: bool = False
+    dead_letter: DeadLetter | None = None
 
 
 _registry: dict[str, JobDefinition] = {}
@@ -72,8 +79,11 @@ def outside_job(
     queue: Queue = Queue.BULK,
     max_attempts: int = 12,
     first_pause: timedelta = timedelta(seconds=2),
+    dead_letter: DeadLetter | None = None,
 ) -> Callable[[OutsideFunction], OutsideFunction]:
     """Register a job whose effect is outside PostgreSQL.
+
+    With a `dead_letter` the module keeps what could not be done itself, and the job given up is done.
 
     Its function also takes `key`, the same text at every attempt, for the other side to know a repetition by. It
     returns the call to make after its transaction, or None when there is nothing to do. The call says with
@@ -81,7 +91,9 @@ def outside_job(
     """
 
     def register(function: OutsideFunction) -> OutsideFunction:
-        _register(JobDefinition(name, function, queue, max_attempts, first_pause, is_outside=True))
+        _register(
+            JobDefinition(name, function, queue, max_attempts, first_pause, is_outside=True, dead_letter=dead_letter)
+        )
         return function
 
     return register
@@ -101,6 +113,21 @@ def definition(name: str) -> JobDefinition:
 
 def definitions() -> Iterable[JobDefinition]:
     return tuple(_registry.values())
+
+
+def enqueue_all(name: str, calls: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime) -> list[int]:
+    """`enqueue` for many calls of one job, each with when it is due and its arguments, in one statement."""
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("enqueue_all() outside a transaction: the jobs could outlive a change that never was")
+    queue = definition(name).queue
+    rows = [
+        JobRow(name=name, queue=queue, arguments=dict(arguments), request_id=request_id(), run_at=run_at)
+        for run_at, arguments in calls
+    ]
+    JobRow.objects.bulk_create(rows)
+    if any(row.run_at <= now for row in rows):
+        transaction.on_commit(partial(wake_relay, "jobs"))
+    return [row.pk for row in rows]
 
 
 def enqueue(name: str, *, now: datetime, run_at: datetime | None = None, **arguments: Any) -> int:

@@ -293,6 +293,31 @@ class TestOutsideJobs:
         assert len(provider.keys) == 4
         assert JobRow.objects.get(pk=other).last_error == "NeverDoneError: nobody knows how its last two calls ended"
 
+    def test_hands_what_it_gives_up_to_the_module_that_keeps_its_own_dead_letters(self, provider: Provider) -> None:
+        """Seen red with the dead letter written outside the job's end."""
+        given_up: list[tuple[str, int]] = []
+
+        def keep(*, error: Exception, letter_id: int, **_: object) -> None:
+            assert connection.in_atomic_block
+            given_up.append((type(error).__name__, letter_id))
+            if len(given_up) == 1:
+                raise ZeroDivisionError
+
+        @jobs.outside_job("tests.post", max_attempts=2, dead_letter=keep)
+        def post(*, key: str, **_: object) -> jobs.OutsideCall:
+            return lambda: provider.call(key)
+
+        provider.fails = jobs.NeverDoneError("no such address")
+        job_id = sent(write_job("tests.post", letter_id=7))
+        with pytest.raises(ZeroDivisionError):
+            Runner().run(job_id)
+        assert JobRow.objects.get().status == "pending"
+        expire(job_id)
+        assert Runner().run(job_id) == "dead"
+        assert given_up == [("NeverDoneError", 7)] * 2
+        row = JobRow.objects.get()
+        assert (row.status, row.last_error) == ("done", "NeverDoneError: no such address")
+
     def test_makes_no_call_for_a_job_that_was_taken_over(self, provider: Provider) -> None:
         @jobs.outside_job("tests.overtaken_outside")
         def overtaken(*, key: str, **_: object) -> jobs.OutsideCall:

@@ -1,4 +1,4 @@
-"""Notices of what matters to an account's safety: by e-mail, or by SMS to those who have no address."""
+"""Notices of what matters to an account's safety: an event, and an e-mail, or an SMS to those who have no address."""
 
 from datetime import datetime
 from functools import partial
@@ -7,12 +7,16 @@ from typing import Literal
 from backend.accounts.models import User
 from backend.core import mail, sms
 from backend.core.jobs import OutsideCall, enqueue
+from backend.core.outbox import emit
+from shared_contracts.events import AccountNotice
+from shared_contracts.rooms import user_room
 
 Kind = Literal["password_changed", "email_changed", "phone_changed", "session_reused"]
 
 
 def notify(*, user: User, kind: Kind, now: datetime, to: str | None = None) -> None:
     """Have the owner told, in the transaction of the change; at `to` when it is no longer their own address."""
+    emit(AccountNotice(kind=kind), rooms=[user_room(user.pk)], now=now)
     address = to or user.email or user.phone_number
     # Where it goes is looked up by the job; only an address that was given up must be in its row.
     if address is not None:

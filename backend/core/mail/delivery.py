@@ -11,7 +11,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.message import BadHeaderError
 
 from backend.core.environment import environment
-from backend.core.jobs import NeverDoneError, NotDoneError
+from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from backend.core.keeping import keep_private
 
 log = structlog.get_logger("callout.mail")
@@ -20,7 +20,8 @@ log = structlog.get_logger("callout.mail")
 def deliver(message: EmailMessage) -> None:
     """Send one mail; for the call of an outside job.
 
-    Raises NotDoneError or NeverDoneError where that is certain; a connection lost in the midst leaves it unknown.
+    Raises NotDoneError, NeverDoneError or NobodyThereError (the recipient was refused) where that is certain; a
+    connection lost in the midst leaves it unknown.
     """
     connection = get_connection()
     try:
@@ -33,7 +34,8 @@ def deliver(message: EmailMessage) -> None:
         raise NeverDoneError("the mail cannot be written") from error
     except smtplib.SMTPRecipientsRefused as error:
         ((code, _),) = error.recipients.values()
-        raise _refused(code) from error
+        refusal = _refused(code)
+        raise (NobodyThereError(str(refusal)) if isinstance(refusal, NeverDoneError) else refusal) from error
     except smtplib.SMTPResponseException as error:
         raise _refused(error.smtp_code) from error
     finally:

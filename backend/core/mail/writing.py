@@ -14,11 +14,17 @@ from backend.core.environment import environment
 
 
 def compose(
-    template: str, *, to: str, language: str, key: str, context: Mapping[str, Any] | None = None
+    template: str,
+    *,
+    to: str,
+    language: str,
+    key: str,
+    context: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> EmailMultiAlternatives:
     """A mail from `<template>.txt` (its first paragraph is the subject) and `<template>.html`, in this language.
 
-    `key` is the job's: a repetition has the same Message-ID, so that mailboxes show it once.
+    `key` is the job's: a repetition has the same Message-ID, so that mailboxes show it once. `headers` go on top.
     """
     with translation.override(language):
         values = {**(context or {}), "language": language, "is_rtl": translation.get_language_bidi()}
@@ -35,6 +41,7 @@ def compose(
             "Message-ID": f"<{key}@{domain}>",
             "Content-Language": language,
             "Auto-Submitted": "auto-generated",  # no out-of-office notes in return (RFC 3834)
+            **(headers or {}),
         },
     )
     message.attach_alternative(html, "text/html")

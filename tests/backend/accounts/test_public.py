@@ -56,6 +56,33 @@ class TestViews:
             public.assistant_of(me.id)
 
 
+class TestRecipients:
+    def test_show_how_the_active_are_reached(
+        self, member: MakeMember, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        amel = member(phone_number="+213550000001", email_verified_at=at.now, language="ar", time_zone="Africa/Algiers")
+        gone = member(is_active=False)
+        with django_assert_num_queries(1):
+            found = public.hold_recipients([gone.id, amel.id, 10**12])
+        assert found == {
+            amel.id: public.RecipientView(
+                id=amel.id,
+                email=amel.user.email,
+                email_verified_at=at.now,
+                phone_number="+213550000001",
+                phone_verified_at=None,
+                language="ar",
+                time_zone="Africa/Algiers",
+            )
+        }
+
+    def test_managers_are_those_who_run_the_platform_now(self, member: MakeMember) -> None:
+        managers = [member("manager"), member("client", "admin")]
+        member("manager", is_active=False)
+        member("client")
+        assert public.manager_ids() == [one.id for one in managers]
+
+
 class TestHoldActive:
     def test_holds_those_who_are_there(
         self, member: MakeMember, django_assert_num_queries: DjangoAssertNumQueries

@@ -37,6 +37,8 @@ class TestChangePassword:
         assert api.as_(amel).post("/auth/password/change/", {"password": PASSWORD, "new_password": NEW}).status == 204
         assert is_password_of(User.objects.get(pk=amel.id), NEW)
         assert ended_events() == [(f"user:{amel.id}", {"session_id": other.pk, "reason": "password_changed"})]
+        notice = EventRow.objects.get(type="account.notice")
+        assert (notice.room, notice.data) == (f"user:{amel.id}", '{"kind":"password_changed"}')
         assert api.as_(amel).get("/me/").status == 200
         run_jobs()
         assert [(mail.to, mail.subject) for mail in mailoutbox] == [(["amel@example.org"], "Your password was changed")]

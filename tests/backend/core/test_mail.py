@@ -6,7 +6,7 @@ from django.core.mail import EmailMultiAlternatives
 from pytest_django import Settings
 
 from backend.core.environment import environment
-from backend.core.jobs import NeverDoneError, NotDoneError
+from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from backend.core.mail import compose, deliver
 from tests.support.outside import MailServer, mail_server
 
@@ -85,7 +85,13 @@ class TestDeliver:
         with pytest.raises(meaning, match=f"^the mail server answered {answer[:3]}$"):
             deliver(mail())
         server.answer_to_recipient, server.answer_to_data = "250 OK", answer
-        with pytest.raises(meaning):
+        with pytest.raises(meaning) as raised:
+            deliver(mail())
+        assert not isinstance(raised.value, NobodyThereError)
+
+    def test_tells_an_address_that_is_nobodys_from_a_mail_that_is_not_taken(self, server: MailServer) -> None:
+        server.answer_to_recipient = "550 No such user"
+        with pytest.raises(NobodyThereError):
             deliver(mail())
 
     def test_says_that_nothing_was_done_when_nobody_listens(self, settings: Settings, server: MailServer) -> None:

@@ -1,14 +1,16 @@
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
 from backend.core import outbound
 from backend.core.environment import environment
-from backend.core.outbound import NotRead, is_public, read
+from backend.core.outbound import NotReached, NotRead, is_public, post, read
 
 
 class Server(ThreadingHTTPServer):
@@ -34,6 +36,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(self.server.body)
         except OSError:
             return
+
+    def do_POST(self) -> None:
+        self.server.posted = self.rfile.read(int(self.headers["Content-Length"]))  # type: ignore[attr-defined]
+        self.do_GET()
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -84,6 +90,61 @@ class TestRead:
         with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NotRead, match="ReadTimeout"):
             read(f"http://127.0.0.1:{silent.getsockname()[1]}/")
 
+    def test_cuts_off_one_that_dribbles(self, monkeypatch: pytest.MonkeyPatch, dribbler: str) -> None:
+        """Seen red with the cut left out: every byte began the time-out anew."""
+        monkeypatch.setattr(outbound, "LONGEST_SECONDS", 0.3)
+        for call in (lambda: read(dribbler), lambda: post(dribbler, body=b"x", headers={})):
+            began = time.monotonic()
+            with pytest.raises(NotRead):
+                call()
+            assert time.monotonic() - began < 2
+
+
+class TestPost:
+    def test_gives_the_status_whatever_it_is(self, server: Server) -> None:
+        for status in (201, 302, 410):
+            server.status = status
+            url = f"http://localhost:{server.server_port}/push?x=1"
+            assert post(url, body=b"\0\xff", headers={"TTL": "60"}) == status
+        assert (server.posted, server.host) == (b"\0\xff", f"localhost:{server.server_port}")  # type: ignore[attr-defined]
+        assert server.accepted == 3
+
+    def test_says_when_certainly_nothing_was_sent(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        for url in (f"http://127.0.0.1:{port}/", "https:///", "ftp://example.org/", "http://[::1"):
+            with pytest.raises(NotReached):
+                post(url, body=b"", headers={})
+        monkeypatch.setattr(outbound, "TIMEOUT_SECONDS", 0.1)
+        with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NotRead) as raised:
+            post(f"http://127.0.0.1:{silent.getsockname()[1]}/", body=b"", headers={})
+        assert not isinstance(raised.value, NotReached)
+
+
+@pytest.fixture
+def dribbler() -> Iterator[str]:
+    """Takes every connection, and sends a header that never ends, byte by byte."""
+    stopping = Event()
+
+    def dribble(accepted: socket.socket) -> None:
+        with accepted, suppress(OSError):
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not stopping.wait(0.05):
+                accepted.sendall(b"x")
+
+    def serve() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError):
+                Thread(target=dribble, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        stopping.set()
+        thread.join(2)
+
 
 INSIDE = (
     "127.0.0.1 127.1 127.255.255.254 0.0.0.0 0 2130706433 0x7f000001 0x7f.1 0177.0.0.1 017700000001 localhost "
@@ -99,6 +160,8 @@ class TestReadInProduction:
     def test_reaches_nothing_inside(self, server: Server, host: str) -> None:
         with pytest.raises(NotRead):
             read(f"https://{host}:{server.server_port}/")
+        with pytest.raises(NotReached):
+            post(f"https://{host}:{server.server_port}/", body=b"x", headers={})
         assert server.accepted == 0
 
     @pytest.mark.parametrize(
@@ -136,8 +199,8 @@ class TestReadInProduction:
     def test_connects_to_the_address_that_it_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         connected: list[str] = []
 
-        def get(url: Any, *, host: str, authority: str) -> bytes:
-            connected.extend([url.host, host, authority])
+        def get(target: Any) -> bytes:
+            connected.extend([target.url.host, target.host, target.authority])
             return b""
 
         monkeypatch.setattr(outbound, "_get", get)

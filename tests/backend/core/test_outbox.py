@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -61,9 +61,34 @@ class TestSubscribe:
             pass
         assert (EventRow.objects.count(), JobRow.objects.count()) == (0, 0)
 
+    def test_a_subscriber_gets_the_event_its_rooms_and_its_own_id_and_may_choose_and_wait(self) -> None:
+        jobs.job("tests.choosy")(lambda **_: None)
+        subscribe(
+            SessionEnded, job="tests.choosy", when=lambda event: event.reason == "stolen", after=timedelta(seconds=9)
+        )
+        with transaction.atomic():
+            first, _ = emit(SessionEnded(reason="stolen"), rooms=["user:1", "user:2"], now=NOW)
+            emit(SessionEnded(reason="logout"), rooms=["user:1"], now=NOW)
+        row = JobRow.objects.get()
+        assert row.run_at == NOW + timedelta(seconds=9)
+        assert row.arguments == {
+            "type": "session.ended",
+            "event": {"session_id": None, "reason": "stolen"},
+            "rooms": ["user:1", "user:2"],
+            "event_id": first,
+        }
+
 
 @pytest.mark.django_db
 class TestEnqueue:
+    def test_writes_many_calls_of_one_job_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(jobs, "_registry", {})
+        jobs.job("tests.many")(lambda **_: None)
+        later = NOW + timedelta(hours=1)
+        ids = jobs.enqueue_all("tests.many", [(NOW, {"n": 1}), (later, {"n": 2})], now=NOW)
+        found = JobRow.objects.order_by("pk").values_list("pk", "run_at", "arguments", "status", "attempts")
+        assert list(found) == [(ids[0], NOW, {"n": 1}, "pending", 0), (ids[1], later, {"n": 2}, "pending", 0)]
+
     def test_refuses_a_job_that_nobody_registered(self) -> None:
         with pytest.raises(LookupError):
             jobs.enqueue("tests.unknown", now=NOW)
@@ -76,3 +101,5 @@ class TestOutsideATransaction:
                 emit(AccessChanged(), rooms=["user:1"], now=NOW)
             with pytest.raises(RuntimeError):
                 jobs.enqueue("tests.any", now=NOW)
+            with pytest.raises(RuntimeError):
+                jobs.enqueue_all("tests.any", [], now=NOW)
