@@ -7,7 +7,7 @@ place where a query is written, pay that once, and hand the rows over as psycopg
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.contrib.postgres.expressions import ArraySubquery
@@ -15,6 +15,7 @@ from django.db import connection, models
 from psycopg import sql
 
 Row = tuple[Any, ...]
+Thing = TypeVar("Thing", bound=models.Model)
 
 _FIRST = 0x7F00_0000_0000_0000
 """Integers from here on stand for values while a query is compiled: no id and no constant is so large."""
@@ -23,8 +24,9 @@ _FIRST = 0x7F00_0000_0000_0000
 class HotQuery:
     """A query of plain columns (`values_list`) whose values come anew with every run.
 
-    `build` makes the queryset from one argument for each name, where `names` says of which type each is: int, str or
-    datetime. It is called once, with stand-ins, so it must not look at its arguments.
+    `build` makes the queryset from one argument for each name, where `names` says of which type each is: int, str,
+    datetime, or list (of integers, for the lookup `__any`). It is called once, with stand-ins, so it must not look at
+    its arguments.
     """
 
     def __init__(self, build: "Callable[..., models.QuerySet[Any, Any]]", **names: type) -> None:
@@ -44,10 +46,8 @@ class HotQuery:
     def _compile(self) -> tuple[str, list[tuple[str | None, Any]]]:
         stand_ins = {name: _stand_in(kind, index) for index, (name, kind) in enumerate(self._names.items())}
         statement, parameters = self._build(**stand_ins).query.sql_with_params()
-        known = {value: name for name, value in stand_ins.items()}
-        places = [
-            (known.get(value) if isinstance(value, int | str | datetime) else None, value) for value in parameters
-        ]
+        known = {str(value): name for name, value in stand_ins.items()}
+        places = [(known.get(str(value)), value) for value in parameters]
         missing = sorted(set(stand_ins) - {name for name, _ in places})
         if missing:
             raise LookupError(f"the query does not use {', '.join(missing)}")
@@ -60,7 +60,16 @@ def _stand_in(kind: type, index: int) -> Any:
         return _FIRST + index
     if kind is datetime:
         return datetime(1901, 1, 1, tzinfo=UTC) + timedelta(seconds=index)
-    return f"\ue000{index}"
+    return [_FIRST + index] if kind is list else f"\ue000{index}"
+
+
+def columns_of(model: type[models.Model]) -> list[str]:
+    """Every column of a model, for `values_list`; `as_model` makes its rows into things."""
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+def as_model(model: type[Thing], row: Row) -> Thing:
+    return model.from_db(connection.alias, columns_of(model), row)
 
 
 def is_one_of(field: str, rows: "models.QuerySet[Any, Any]", column: str) -> models.Q:

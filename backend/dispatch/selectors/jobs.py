@@ -8,7 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.core.hot import HotQuery, is_one_of
+from backend.core.hot import HotQuery, as_model, columns_of, is_one_of
 from backend.dispatch.errors import NobodyToTalkTo, TariffMissing
 from backend.dispatch.models import Assistance, DispatchAssistant, Offer, Tariff, TrackPoint, Wave
 from backend.dispatch.states import OPEN, TAKEN, OfferStatus, Party, Status
@@ -141,10 +141,19 @@ def list_assistance_for(actor: Actor, *, statuses: Sequence[str], oldest_first: 
     return rows.filter(status__in=statuses) if statuses else rows
 
 
+_OFFERS = HotQuery(
+    lambda assistant, jobs: Offer.objects.filter(
+        assistant_id=assistant, assistance__pk__any=jobs, round=F("assistance__round")
+    ).values_list(*columns_of(Offer)),
+    assistant=int,
+    jobs=list,
+)
+
+
 def list_offers_to(actor: Actor, assistances: Sequence[Assistance]) -> dict[int, Offer]:
-    """This person's offers of the jobs' present rounds, by job. One query."""
-    offers = Offer.objects.filter(assistant_id=actor.id, assistance__in=assistances, round=F("assistance__round"))
-    return {offer.assistance_id: offer for offer in offers}
+    """This person's offers of the jobs' present rounds, by job. One compiled query."""
+    rows = _OFFERS.rows(assistant=actor.id, jobs=[assistance.pk for assistance in assistances])
+    return {offer.assistance_id: offer for offer in (as_model(Offer, row) for row in rows)}
 
 
 def list_track(assistance: Assistance) -> list[TrackPoint]:
@@ -179,16 +188,24 @@ def get_trace(actor: Actor, assistance_id: int) -> Trace:
     return Trace(assistance, [(wave, by_wave.get((wave.round, wave.number), [])) for wave in waves])
 
 
-def tariff_at(service_type: str, vehicle_class: str, at: datetime) -> Tariff:
-    """What holds at that moment. Raises TariffMissing. One query."""
-    tariff = (
+_TARIFF = HotQuery(
+    lambda service_type, vehicle_class, at: (
         Tariff.objects.filter(service_type=service_type, vehicle_class=vehicle_class, valid_from__lte=at)
         .order_by("-valid_from")
-        .first()
-    )
-    if tariff is None:
+        .values_list(*columns_of(Tariff))[:1]
+    ),
+    service_type=str,
+    vehicle_class=str,
+    at=datetime,
+)
+
+
+def tariff_at(service_type: str, vehicle_class: str, at: datetime) -> Tariff:
+    """What holds at that moment. Raises TariffMissing. One compiled query."""
+    row = _TARIFF.row(service_type=service_type, vehicle_class=vehicle_class, at=at)
+    if row is None:
         raise TariffMissing
-    return tariff
+    return as_model(Tariff, row)
 
 
 def list_tariffs(*, now: datetime) -> QuerySet[Tariff]:

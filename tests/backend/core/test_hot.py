@@ -53,6 +53,12 @@ class TestHotQuery:
         assert found[1] == "booking:1"
         assert self.query.row(reference="booking:2", since=AT, by=7) is None
 
+    def test_takes_a_list_of_integers(self) -> None:
+        StateChange.objects.bulk_create([change(1, by_id=7), change(2, by_id=8), change(3, by_id=9)])
+        by_any = HotQuery(lambda by: StateChange.objects.filter(by_id__any=by).values_list("by_id"), by=list)
+        assert sorted(by_any.rows(by=[7, 9, 10])) == [(7,), (9,)]
+        assert by_any.rows(by=[]) == []
+
     def test_refuses_a_name_that_the_query_does_not_use(self) -> None:
         lost = HotQuery(lambda id, other: StateChange.objects.filter(pk=id).values_list("id"), id=int, other=int)  # noqa: A006
         with pytest.raises(LookupError, match="other"):
