@@ -13,12 +13,12 @@ class TestWhoMayTalk:
     @pytest.mark.parametrize("status", [Status.ACCEPTED, Status.ONGOING, Status.COMPLETED])
     def test_are_client_and_assistant(self, stage: Stage, status: Status) -> None:
         job = stage.job(status)
-        assert SUBJECT_PEOPLE.about("assistance")(job.assistance.pk) == {job.client.id, job.assistant.id}
+        assert SUBJECT_PEOPLE.about("assistance")(job.assistance.pk) == frozenset({job.client.id, job.assistant.id})
 
     @pytest.mark.parametrize("status", [Status.REQUESTED, Status.CANCELED])
     def test_is_the_client_alone_where_nobody_has_it(self, stage: Stage, status: Status) -> None:
         job = stage.job(status)
-        assert SUBJECT_PEOPLE.about("assistance")(job.assistance.pk) == {job.client.id}
+        assert SUBJECT_PEOPLE.about("assistance")(job.assistance.pk) == frozenset({job.client.id})
 
     def test_there_is_nobody_to_talk_about_what_is_not(self, stage: Stage) -> None:
         assert SUBJECT_PEOPLE.about("assistance")(10**12) is None
