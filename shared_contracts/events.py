@@ -5,6 +5,7 @@ one is ignored. Every event is complete enough that the sidecar reads no databas
 """
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -190,6 +191,24 @@ class DocumentExpiring(Event):
     days: int
 
 
+class ReviewCreated(Event):
+    """A review of this person is shown from now on. It may have waited for the other side's."""
+
+    type: ClassVar[str] = "review.created"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    review_id: int
+    reviewed_id: int
+    author: Person
+    reference: str | None = Field(description="The finished job; null for an unverified review.")
+    rating: int
+    comment: str
+    is_verified: bool
+    created_at: datetime
+    average_rating: Decimal | None = Field(description="The reviewed person's, with this review.")
+    total_reviews: int
+
+
 class Location(BaseModel):
     """A live location on its way to the others of a job, or to the console. Carries no number and is never replayed."""
 
@@ -218,6 +237,7 @@ NUMBERED: tuple[type[Event], ...] = (
     AccountNotice,
     DocumentReviewed,
     DocumentExpiring,
+    ReviewCreated,
 )
 """Every event that the backend emits. An event missing here cannot be emitted."""
 

@@ -4,17 +4,18 @@ from backend.core.proof import must_hold
 
 must_hold(
     "catalog.standings_are_sums",
-    "A provider's standing is the sum of their reviews and finished jobs.",
+    "A provider's standing is the sum of their visible reviews and finished jobs.",
     """
     WITH review AS (
-        SELECT provider_id AS user_id,
+        SELECT reviewed_id AS user_id,
             coalesce(sum(rating) FILTER (WHERE reference IS NOT NULL), 0) AS rating_sum,
             count(*) FILTER (WHERE reference IS NOT NULL) AS rating_count,
             coalesce(sum(rating) FILTER (WHERE reference IS NULL), 0) AS unverified_sum,
             count(*) FILTER (WHERE reference IS NULL) AS unverified_count
-        FROM catalog_review GROUP BY provider_id
+        FROM catalog_review WHERE is_visible AND removed_at IS NULL GROUP BY reviewed_id
     ), work AS (
-        SELECT provider_id AS user_id, count(*) AS finished_jobs FROM catalog_finished_work GROUP BY provider_id
+        SELECT provider_id AS user_id, count(*) AS finished_jobs FROM catalog_finished_work
+        WHERE withdrawn_at IS NULL GROUP BY provider_id
     )
     SELECT user_id, standing.finished_jobs, work.finished_jobs AS finished, standing.rating_sum,
         review.rating_sum AS summed

@@ -1,7 +1,20 @@
 """What other modules may tell the catalogue, and ask of it: ids and plain values in, frozen dataclasses out."""
 
-from backend.catalog.selectors import standings_of
-from backend.catalog.services import record_finished_work, record_review
-from backend.catalog.values import ReviewView, Standing
+from backend.catalog.selectors.standings import bookable_service, provider_names, standings_of
+from backend.catalog.services.openings import set_openings
+from backend.catalog.services.reviews import record_review
+from backend.catalog.services.work import record_finished_work, withdraw_finished_work
+from backend.catalog.values import ReviewView, ServiceView, Standing
 
-__all__ = ["ReviewView", "Standing", "record_finished_work", "record_review", "standings_of"]
+__all__ = [
+    "ReviewView",
+    "ServiceView",
+    "Standing",
+    "bookable_service",
+    "provider_names",
+    "record_finished_work",
+    "record_review",
+    "set_openings",
+    "standings_of",
+    "withdraw_finished_work",
+]

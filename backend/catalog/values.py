@@ -10,12 +10,14 @@ class ReviewView:
     """A review as it was stored. `rating` is 1 to 5; verified ones carry the `reference` of the finished job."""
 
     id: int
-    provider_id: int
+    reviewed_id: int
     author_id: int
     reference: str | None
     rating: int
     comment: str
     is_verified: bool
+    is_visible: bool
+    """Not yet, where the other side may write too and has not."""
     created_at: datetime
 
 
@@ -26,3 +28,17 @@ class Standing:
     average_rating: Decimal | None = None
     total_reviews: int = 0
     finished_jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A service as those see it who book it; `price_minor` in minor units of `currency`."""
+
+    id: int
+    provider_id: int
+    title: str
+    price_minor: int
+    currency: str
+    duration_minutes: int
+    category_id: int | None
+    is_archived: bool

@@ -87,7 +87,13 @@ def _move(assistance: Assistance, actor: Actor, party: Party, change: Change, no
             messaging.close_conversation(conversation_id=assistance.conversation_id, now=now)
     emit_all(facts, now=now)
     if change.to == Status.COMPLETED:
-        catalog.record_finished_work(provider_id=assistance.taken_by, reference=assistance.reference, now=now)
+        catalog.record_finished_work(
+            provider_id=assistance.taken_by,
+            client_id=assistance.client_id,
+            reference=assistance.reference,
+            both_sides_review=False,
+            now=now,
+        )
 
 
 def _give_back(assistance: Assistance, actor: Actor, change: Change, now: datetime) -> None:
@@ -165,7 +171,7 @@ def rate_assistance(*, actor: Actor, assistance_id: int, rating: int, comment: s
     assistance.save(update_fields=["rating"])
     catalog.record_review(
         author_id=assistance.client_id,
-        provider_id=assistance.taken_by,
+        reviewed_id=assistance.taken_by,
         reference=assistance.reference,
         rating=rating,
         comment=comment,

@@ -174,7 +174,7 @@ class TestRateAssistance:
             "created_at": "2030-05-15T09:30:00Z",
         }
         review = Review.objects.get()
-        assert (review.author_id, review.provider_id, review.rating) == (job.client.id, job.assistant.id, 4)
+        assert (review.author_id, review.reviewed_id, review.rating) == (job.client.id, job.assistant.id, 4)
         again = api.as_(job.client).post(f"{job.path}rating/", {"rating": 1})
         assert (again.status, again.code) == (409, "already_rated")
         assert api.as_(job.client).get(job.path).body["rating"] == 4

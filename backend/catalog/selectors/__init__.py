@@ -1,0 +1,1 @@
+"""Every read of the catalogue, by what is read."""
