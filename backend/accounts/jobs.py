@@ -1,9 +1,9 @@
-"""What accounts does in the background: sending codes and notices, forgetting what has run out."""
+"""What accounts does in the background: sending codes, notices and invitations, forgetting what has run out."""
 
 from datetime import datetime
 from uuid import UUID
 
-from backend.accounts.services import codes, forgetting, notices
+from backend.accounts.services import codes, forgetting, invitations, notices
 from backend.core.jobs import OutsideCall, enqueue, job, outside_job
 from backend.core.timetable import every
 from shared_contracts.jobs import Queue
@@ -21,6 +21,12 @@ def send_notice(
 ) -> OutsideCall | None:
     """Tell an account's owner what happened to it."""
     return notices.prepare(user_id=user_id, kind=kind, to=to, key=key)
+
+
+@outside_job("accounts.send_invitation")
+def send_invitation(*, now: datetime, key: str, invitation_id: int, **_: object) -> OutsideCall | None:
+    """Tell an e-mail address that it is invited."""
+    return invitations.prepare(invitation_id=invitation_id, key=key, now=now)
 
 
 @job("accounts.purge", queue=Queue.BULK)

@@ -83,6 +83,7 @@ class Environment(BaseSettings):
     cors_allowed_origins: CommaList = ()
     trusted_proxies: CommaList = ()
     public_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
+    app_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
     email_host: str = ""
     email_port: int = Field(587, ge=1, le=65535)
     email_security: Literal["starttls", "tls", "none"] = "starttls"

@@ -29,14 +29,15 @@ from backend.accounts.schemas.account import (
     NewInvitationOut,
     OpenIdLoginIn,
     ProfileIn,
+    RecoveryCodesOut,
     RefreshIn,
     RegisterIn,
     RoleIn,
     SignedInOut,
     TwoFactorConfirmIn,
     TwoFactorIn,
-    TwoFactorOffIn,
     TwoFactorOut,
+    TwoFactorProofIn,
     UserOut,
 )
 from backend.accounts.services import ending, invitations, openid, profile, registration, roles, signing_in, two_factor
@@ -195,7 +196,10 @@ def begin_two_factor(request: HttpRequest, payload: TwoFactorIn) -> Status[two_f
     openapi_extra=problems(TwoFactorIsOn, TwoFactorIsOff),
 )
 def confirm_two_factor(request: HttpRequest, payload: TwoFactorConfirmIn) -> Status[None]:
-    """Turn two-factor sign-in on with a code of the authenticator. Signing in takes the next code, not this one."""
+    """Turn two-factor sign-in on with a code of the authenticator. My other sessions end, and I am told by mail.
+
+    Signing in takes the next code, not this one.
+    """
     two_factor.confirm(actor=auth.actor(request), otp=payload.otp, now=clock.now())
     return Status(204, None)
 
@@ -207,10 +211,26 @@ def confirm_two_factor(request: HttpRequest, payload: TwoFactorConfirmIn) -> Sta
     operation_id="endTwoFactor",
     openapi_extra=problems(ProofRequired, TwoFactorIsOff),
 )
-def end_two_factor(request: HttpRequest, payload: TwoFactorOffIn) -> Status[None]:
-    """Turn two-factor sign-in off, with the password and a code."""
+def end_two_factor(request: HttpRequest, payload: TwoFactorProofIn) -> Status[None]:
+    """Turn two-factor sign-in off, with the password and a code. My other sessions end, and I am told by mail."""
     two_factor.turn_off(actor=auth.actor(request), password=payload.password, otp=payload.otp, now=clock.now())
     return Status(204, None)
+
+
+@router.post(
+    "/auth/two-factor/recovery-codes/",
+    response={201: RecoveryCodesOut},
+    auth=auth.any_user,
+    operation_id="renewRecoveryCodes",
+    openapi_extra=problems(ProofRequired, TwoFactorIsOff),
+)
+def renew_recovery_codes(request: HttpRequest, payload: TwoFactorProofIn) -> Status[dict[str, Any]]:
+    """Replace my recovery codes, with the password and a code. The new ones are shown this once."""
+    # Not kept under an Idempotency-Key: the answer is secret. Repeating it renews them once more.
+    codes = two_factor.renew_recovery_codes(
+        actor=auth.actor(request), password=payload.password, otp=payload.otp, now=clock.now()
+    )
+    return Status(201, {"recovery_codes": codes})
 
 
 @router.get("/me/", response=UserOut, auth=auth.any_user, operation_id="readMe")

@@ -1,5 +1,12 @@
-"""Proving an address, and recovering or changing a password."""
+"""Proving an address, and recovering or changing a password.
 
+The link in a mail opens a page, and its button proves the address: programs that look through mails open links, but
+press no buttons. A form sends no JSON and the page needs no script, so the button has an operation of its own.
+"""
+
+import base64
+import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +33,15 @@ from backend.accounts.schemas.recovery import (
 from backend.accounts.services import codes, recovery, verification
 from backend.core import auth, clock
 from backend.core.openapi import problems
+
+PAGE: dict[str, Any] = {"responses": {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}}
+FORM = "application/x-www-form-urlencoded"
+LINK_FORM = {
+    "required": True,
+    "content": {
+        FORM: {"schema": {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}}
+    },
+}
 
 
 @router.post("/auth/email/verification/", response={202: CodeAskedOut}, auth=None, operation_id="askEmailVerification")
@@ -62,18 +78,39 @@ def verify_email(request: HttpRequest, payload: EmailVerifyIn) -> dict[str, Any]
     response=VerifiedOut,
     auth=None,
     operation_id="openEmailLink",
-    openapi_extra=problems(InvalidCode),
+    openapi_extra={**problems(InvalidCode), **PAGE},
 )
 def open_email_link(request: HttpRequest, token: Annotated[LinkToken, Query()]) -> dict[str, Any] | HttpResponse:
-    """Prove an e-mail address by opening the mail's link; a browser gets a page."""
-    wants_page = "text/html" in request.headers.get("Accept", "")
+    """Open the mail's link: a page with a button that proves the e-mail address.
+
+    The page itself changes nothing, since programs that look through mails open links, too. An app that was opened by
+    the link asks with `Accept: application/json`, which proves the address at once.
+    """
+    accepted = request.headers.get("Accept", "")
+    if "application/json" in accepted and "text/html" not in accepted:
+        verification.verify_by_link(token=token, now=clock.now())
+        return {"channel": "email"}
+    try:
+        language = verification.language_of_link(token=token, now=clock.now())
+    except InvalidCode:
+        return _dead_link(request)
+    return _page("link_confirm", language=language, token=token)
+
+
+@router.post(
+    "/auth/email/verify/form/",
+    auth=None,
+    operation_id="pressEmailButton",
+    openapi_extra={**problems(InvalidCode), **PAGE, "requestBody": LINK_FORM},
+)
+def press_email_button(request: HttpRequest) -> HttpResponse:
+    """Press the button of the page that the mail's link opened: it proves the e-mail address. The answer is a page."""
+    token = request.POST.get("token", "") if request.content_type == FORM else ""
     try:
         user = verification.verify_by_link(token=token, now=clock.now())
     except InvalidCode:
-        if wants_page:
-            return _page("link_dead", language=translation.get_language_from_request(request), status=422)
-        raise
-    return _page("link_opened", language=user.language, status=200) if wants_page else {"channel": "email"}
+        return _dead_link(request)
+    return _page("link_opened", language=user.language)
 
 
 @router.post("/auth/phone/verification/", response={202: CodeAskedOut}, auth=None, operation_id="askPhoneVerification")
@@ -144,8 +181,23 @@ def _ask(purpose: CodePurpose, address: str) -> Status[dict[str, Any]]:
     return Status(202, {"channel": channel, "expires_in_seconds": round(codes.LIFETIME.total_seconds())})
 
 
-def _page(name: str, *, language: str, status: int) -> HttpResponse:
+def _dead_link(request: HttpRequest) -> HttpResponse:
+    if "text/html" not in request.headers.get("Accept", ""):
+        raise InvalidCode
+    return _page("link_dead", language=translation.get_language_from_request(request), status=422)
+
+
+def _page(name: str, *, language: str, status: int = 200, **values: str) -> HttpResponse:
+    """A page of our own, without a script, that nothing of another host belongs to."""
     with translation.override(language):
-        values = {"language": language, "is_rtl": translation.get_language_bidi()}
-        page = render_to_string(f"accounts/pages/{name}.html", values)
-    return HttpResponse(page, status=status, headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
+        shown = {**values, "language": language, "is_rtl": translation.get_language_bidi()}
+        page = render_to_string(f"accounts/pages/{name}.html", shown)
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    headers = {
+        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return HttpResponse(page, status=status, headers=headers)

@@ -265,11 +265,17 @@ class TwoFactorConfirmIn(In):
     otp: Annotated[str, Field(pattern="^[0-9]{6}$", examples=["492039"])]
 
 
-class TwoFactorOffIn(In):
+class TwoFactorProofIn(In):
     """Both proofs. An account without a password signs in within five minutes before instead."""
 
     password: Annotated[Password | None, Field(min_length=1)] = None
     otp: Otp
+
+
+class RecoveryCodesOut(Out):
+    """Shown once. Each signs in once."""
+
+    recovery_codes: Annotated[list[str], Field(examples=[["7gk2mx-94hvtd-…"]])]
 
 
 class InvitationIn(In):

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import connection, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Lower
 
 from backend.accounts.models import Code, CodePurpose, User
@@ -135,8 +135,21 @@ def redeem(*, purpose: CodePurpose, address: str, code: str, now: datetime) -> U
 def redeem_token(*, token: str, now: datetime) -> User | None:
     """The account that got this link for its e-mail address; None when it works no more.
 
-    Opening it again within its ten minutes changes nothing: programs that look through mails open links, too.
+    Using it again within its ten minutes changes nothing: a page that is loaded anew says the same.
     """
+    row = _row_of(token, Code.objects.select_for_update(), now=now)
+    if row is None:
+        return None
+    return _owner(row) if row.used_at is not None else _use(row, now=now)
+
+
+def whose_link(*, token: str, now: datetime) -> User | None:
+    """The account that got this link, without using it: programs that look through mails open links, too."""
+    row = _row_of(token, Code.objects.select_related("user"), now=now)
+    return row.user if row is not None and row.user is not None and _is_owner(row.user, row) else None
+
+
+def _row_of(token: str, rows: QuerySet[Code], *, now: datetime) -> Code | None:
     name, _, _ = token.partition(".")
     try:
         code_id = uuid.UUID(hex=name)
@@ -144,10 +157,8 @@ def redeem_token(*, token: str, now: datetime) -> User | None:
         return None
     if not hmac.compare_digest(_token(code_id).encode(), token.encode()):
         return None
-    row = Code.objects.select_for_update().filter(pk=code_id, expires_at__gt=now).first()
-    if row is None or _newest(row.purpose, row.address) != row.pk:
-        return None
-    return _owner(row) if row.used_at is not None else _use(row, now=now)
+    row = rows.filter(pk=code_id, expires_at__gt=now).first()
+    return row if row is not None and _newest(row.purpose, row.address) == row.pk else None
 
 
 def _use(row: Code, *, now: datetime) -> User | None:
@@ -158,10 +169,12 @@ def _use(row: Code, *, now: datetime) -> User | None:
 
 def _owner(row: Code) -> User | None:
     """The account, if it still has the address that the code went to."""
-    user = User.objects.select_for_update(no_key=True).filter(codes=row.pk, is_active=True).first()
-    if user is None or row.address not in (user.email and user.email.lower(), user.phone_number):
-        return None
-    return user
+    user = User.objects.select_for_update(no_key=True).filter(codes=row.pk).first()
+    return user if user is not None and _is_owner(user, row) else None
+
+
+def _is_owner(user: User, row: Code) -> bool:
+    return user.is_active and row.address in (user.email and user.email.lower(), user.phone_number)
 
 
 def _newest(purpose: str, address: str) -> uuid.UUID | None:

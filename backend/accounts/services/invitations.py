@@ -1,11 +1,13 @@
 """Invitations: the only way in which somebody becomes a manager by themselves. There is none for admins.
 
 One is for whoever shows its token when registering, or for whoever proves an e-mail address. It serves once.
+An invited address gets a mail that says so; whoever is shown a token hands it on themselves.
 """
 
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet, Value
@@ -13,9 +15,11 @@ from django.db.models.functions import Lower
 
 from backend.accounts.models import Invitation, User
 from backend.accounts.services.roles import save_roles
-from backend.core import audit
+from backend.core import audit, mail
 from backend.core.actor import Actor, Role
+from backend.core.environment import environment
 from backend.core.errors import Forbidden, InvalidState, NotFound, invalid_field
+from backend.core.jobs import OutsideCall, enqueue
 from backend.core.references import make_reference
 
 LIFE = timedelta(days=7)
@@ -39,12 +43,35 @@ def invite(*, actor: Actor, email: str | None, now: datetime) -> tuple[Invitatio
     )
     _note(actor, "invited", invitation, now=now)
     if email is not None:
+        enqueue("accounts.send_invitation", now=now, invitation_id=invitation.pk)
         owners = User.objects.select_for_update(no_key=True).alias(small=Lower("email"))
         owner = owners.filter(small=Lower(Value(email)), is_active=True, email_verified_at__isnull=False).first()
         if owner is not None:
             grant_for_verified_email(user=owner, now=now)
             invitation.refresh_from_db()
     return invitation, token
+
+
+def prepare(*, invitation_id: int, key: str, now: datetime) -> OutsideCall | None:
+    """The call that tells the invited address; None for an invitation that is gone. For the job.
+
+    It is in the language of the account that has the address, or else of who invites.
+    """
+    invitation = Invitation.objects.select_related("invited_by").filter(pk=invitation_id, expires_at__gt=now).first()
+    if invitation is None or invitation.email is None:
+        return None
+    owner = User.objects.alias(small=Lower("email")).filter(small=Lower(Value(invitation.email))).first()
+    speaker = owner or invitation.invited_by
+    context = {
+        "inviter": invitation.invited_by.name if invitation.invited_by else "Callout",
+        "is_accepted": invitation.accepted_at is not None,
+        "email": invitation.email,
+        "expires_on": invitation.expires_at.date(),
+        "link": environment().app_url,
+    }
+    language = speaker.language if speaker else "en"
+    message = mail.compose("accounts/mail/invitation", to=invitation.email, language=language, key=key, context=context)
+    return partial(mail.deliver, message)
 
 
 @transaction.atomic

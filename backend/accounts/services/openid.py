@@ -20,6 +20,7 @@ from backend.accounts.selectors import hold_active
 from backend.accounts.services import two_factor
 from backend.accounts.services.ending import end_all_sessions
 from backend.accounts.services.invitations import grant_for_verified_email
+from backend.accounts.services.notices import notify
 from backend.accounts.services.openid_tokens import Claims, verify
 from backend.accounts.services.profile import lock_active, save_changes
 from backend.accounts.services.registration import NewAccount, add_user
@@ -102,6 +103,7 @@ def _link(user: User, claims: Claims, *, now: datetime) -> User:
     except NotFound:
         raise InvalidCredentials from None
     if user.email_verified_at is not None:
+        notify(user_id=user.pk, kind="identity_linked", now=now)
         return _keep(user, claims, how="linked", changes={}, now=now)
     end_all_sessions(actor=None, user_id=user.pk, reason="address_proved_by_another", now=now)
     SecondFactor.objects.filter(user=user).delete()

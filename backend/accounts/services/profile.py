@@ -83,12 +83,12 @@ def _tell_of_contacts(user: User, before: Mapping[str, str | None], *, now: date
     """Ask for proof of what is new, and tell the owner where they were reached until now."""
     if user.email != before["email"]:
         if before["email"] is not None:
-            notify(user=user, kind="email_changed", to=before["email"], now=now)
+            notify(user_id=user.pk, kind="email_changed", to=before["email"], now=now)
         if user.email is not None:
             ask_if_allowed(purpose=CodePurpose.VERIFY_EMAIL, address=user.email, now=now)
     if user.phone_number != before["phone_number"]:
         if before["phone_number"] is not None:
-            notify(user=user, kind="phone_changed", to=before["email"] or before["phone_number"], now=now)
+            notify(user_id=user.pk, kind="phone_changed", to=before["email"] or before["phone_number"], now=now)
         if user.phone_number is not None:
             ask_if_allowed(purpose=CodePurpose.VERIFY_PHONE, address=user.phone_number, now=now)
 

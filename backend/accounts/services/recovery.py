@@ -58,4 +58,4 @@ def change_password(*, actor: Actor, password: str | None, new_password: str, no
 def _set(user: User, encoded: str, *, by: Actor | None, now: datetime) -> None:
     save_changes(user, {"password": encoded}, now=now)
     audit.record(actor=by, action="accounts.password_changed", reference=make_reference("user", user.pk), now=now)
-    notify(user=user, kind="password_changed", now=now)
+    notify(user_id=user.pk, kind="password_changed", now=now)

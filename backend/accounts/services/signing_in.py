@@ -149,7 +149,7 @@ def _rotate(claims: _RefreshClaims, device: Device, *, now: datetime) -> tuple[U
     successor = _successor_of(presented, device, now=now)
     if successor is None:
         if end_one(session_id=session.pk, user_id=user.pk, by=None, reason="refresh_reused", now=now):
-            notices.notify(user=user, kind="session_reused", now=now)
+            notices.notify(user_id=user.pk, kind="session_reused", now=now)
         return None
     Session.objects.filter(pk=session.pk).update(last_seen_at=now)
     return user, _tokens(session, user, successor, now=now)

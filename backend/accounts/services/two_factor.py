@@ -3,6 +3,9 @@
 A code works once: the step of the last one is kept, and none up to it is taken again (RFC 6238, section 5.2). After
 five wrong ones in a row each further try has to wait, longer every time. Whoever is made to wait still gets in with a
 recovery code, which nobody can guess.
+
+Switching it on or off ends the other sessions: they began with less, or may be a thief's (ASVS 5.0, 7.4.3). The owner
+is told of every change.
 """
 
 import hashlib
@@ -24,9 +27,10 @@ from django.db import transaction
 from backend.accounts.errors import InvalidCredentials, OtpRequired, ProofRequired, TwoFactorIsOff, TwoFactorIsOn
 from backend.accounts.models import RecoveryCode, SecondFactor, User
 from backend.accounts.selectors import get_own
-from backend.accounts.services.passwords import is_password_of
+from backend.accounts.services.ending import end_other_sessions
+from backend.accounts.services.notices import Kind, notify
 from backend.accounts.services.profile import lock_active
-from backend.accounts.services.proof import signed_in_lately
+from backend.accounts.services.proof import check_password_of, prove
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.environment import environment
@@ -65,27 +69,26 @@ class SetUp:
 def begin(*, actor: Actor, password: str | None, now: datetime) -> SetUp:
     """Make a secret and recovery codes, in place of any that were never confirmed. It guards nothing until `confirm`.
 
-    Raises ProofRequired unless the caller has just signed in or gives their password, and TwoFactorIsOn.
+    Raises ProofRequired unless the caller gives their password or has just signed in, RateLimited after wrong
+    passwords, and TwoFactorIsOn.
     """
     user = get_own(actor)
-    if not signed_in_lately(actor, now=now) and (password is None or not is_password_of(user, password)):
-        raise ProofRequired
+    prove(actor=actor, user=user, password=password, now=now)
     secret = pyotp.random_base32()
-    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     with transaction.atomic():
         lock_active(user.pk)
         if SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).exists():
             raise TwoFactorIsOn
         SecondFactor.objects.filter(user=user).delete()
         factor = SecondFactor.objects.create(user=user, sealed_secret=_seal(secret, user_id=user.pk), created_at=now)
-        RecoveryCode.objects.bulk_create(RecoveryCode(factor=factor, digest=_digest(code)) for code in codes)
+        codes = _make_recovery_codes(factor)
         _note(actor, "begun", user.pk, now=now)
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email or user.username, issuer_name="Callout")
     return SetUp(secret=secret, otpauth_uri=uri, recovery_codes=codes)
 
 
 def confirm(*, actor: Actor, otp: str, now: datetime) -> None:
-    """Turn it on, once the authenticator shows the right code; that code signs nobody in.
+    """Turn it on, once the authenticator shows the right code, and end the other sessions. That code signs nobody in.
 
     Raises TwoFactorIsOff when nothing was begun, TwoFactorIsOn, or a 422 for a wrong code.
     """
@@ -98,28 +101,50 @@ def confirm(*, actor: Actor, otp: str, now: datetime) -> None:
         is_right = _take_totp(factor, _plain(otp), now=now)
         if is_right:
             SecondFactor.objects.filter(pk=factor.pk).update(confirmed_at=now)
-            _tell(actor, "on", now=now)
+            _tell(actor, "two_factor_on", now=now)
     # Only now: the try must be counted although the answer is an error.
     if not is_right:
         raise invalid_field("body.otp", "this code is wrong or was used; after five wrong ones each try has to wait")
 
 
 def turn_off(*, actor: Actor, password: str | None, otp: str, now: datetime) -> None:
-    """Do without from now on. An account without a password proves itself by having signed in just now.
+    """Do without from now on, and end the other sessions.
 
-    Raises ProofRequired for a wrong password or code, TwoFactorIsOff.
+    An account without a password proves itself by having signed in just now. Raises ProofRequired for a wrong password
+    or code, RateLimited after wrong passwords, TwoFactorIsOff.
     """
+    _prove_both(actor, password, otp, now=now)
+    with transaction.atomic():
+        lock_active(actor.id)
+        SecondFactor.objects.filter(user_id=actor.id).delete()
+        _tell(actor, "two_factor_off", now=now)
+
+
+def renew_recovery_codes(*, actor: Actor, password: str | None, otp: str, now: datetime) -> list[str]:
+    """Ten new recovery codes, shown this once; those that were left work no more. Raises as `turn_off` does."""
+    _prove_both(actor, password, otp, now=now)
+    with transaction.atomic():
+        factor = _lock(actor.id)
+        if factor is None or factor.confirmed_at is None:
+            raise TwoFactorIsOff
+        RecoveryCode.objects.filter(factor=factor).delete()
+        codes = _make_recovery_codes(factor)
+        _note(actor, "recovery_codes_renewed", actor.id, now=now)
+        notify(user_id=actor.id, kind="recovery_codes_renewed", now=now)
+    return codes
+
+
+def _prove_both(actor: Actor, password: str | None, otp: str, *, now: datetime) -> None:
+    """The password first, so that a wrong one uses up no code."""
     user = get_own(actor)
     if not SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).exists():
         raise TwoFactorIsOff
-    has_password = user.has_usable_password()
-    proven = is_password_of(user, password or "") if has_password else signed_in_lately(actor, now=now)
-    if not proven or not take_code(user_id=user.pk, otp=otp, now=now):
+    if user.has_usable_password():
+        check_password_of(user, password or "", now=now)
+    else:
+        prove(actor=actor, user=user, password=None, now=now)
+    if not take_code(user_id=user.pk, otp=otp, now=now):
         raise ProofRequired
-    with transaction.atomic():
-        lock_active(user.pk)
-        SecondFactor.objects.filter(user=user).delete()
-        _tell(actor, "off", now=now)
 
 
 def ask_for_code(*, user: User, otp: str | None, now: datetime) -> None:
@@ -153,6 +178,7 @@ def take_code(*, user_id: int, otp: str, now: datetime) -> bool:
     if used:
         left = RecoveryCode.objects.filter(factor=factor).count()
         _note(None, "recovery_code_used", user_id, changes={"left": left}, now=now)
+        notify(user_id=user_id, kind="recovery_code_used", now=now)
     return bool(used)
 
 
@@ -185,6 +211,12 @@ def _step_of(factor: SecondFactor, code: str, *, now: datetime) -> int | None:
     totp, present = pyotp.TOTP(secret), int(now.timestamp()) // STEP_SECONDS
     steps = range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1)
     return next((step for step in steps if hmac.compare_digest(totp.generate_otp(step), code)), None)
+
+
+def _make_recovery_codes(factor: SecondFactor) -> list[str]:
+    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    RecoveryCode.objects.bulk_create(RecoveryCode(factor=factor, digest=_digest(code)) for code in codes)
+    return codes
 
 
 def _new_recovery_code() -> str:
@@ -226,10 +258,12 @@ def _cipher(secret_key: str) -> AESGCM:
     return AESGCM(derived)
 
 
-def _tell(actor: Actor, what: str, *, now: datetime) -> None:
-    """For those whose roles sleep without a second factor: their sockets ask again what they may."""
-    _note(actor, what, actor.id, now=now)
+def _tell(actor: Actor, kind: Kind, *, now: datetime) -> None:
+    """The owner by mail, and sockets by an event: roles that sleep without a second factor wake or fall asleep."""
+    _note(actor, kind.removeprefix("two_factor_"), actor.id, now=now)
     emit(AccessChanged(), rooms=[user_room(actor.id)], now=now)
+    end_other_sessions(actor=actor, reason=f"{kind}_elsewhere", now=now)
+    notify(user_id=actor.id, kind=kind, now=now)
 
 
 def _note(

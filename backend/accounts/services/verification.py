@@ -37,6 +37,14 @@ def verify_by_link(*, token: str, now: datetime) -> User:
     return user
 
 
+def language_of_link(*, token: str, now: datetime) -> str:
+    """The language of the person whom this link would prove; it proves nothing yet. Raises InvalidCode."""
+    user = codes.whose_link(token=token, now=now)
+    if user is None:
+        raise InvalidCode
+    return user.language
+
+
 def mark_verified(user: User, *, address: str, now: datetime) -> None:
     """Write down, on the row that the caller has locked, that this address of theirs was proved."""
     channel = "email" if "@" in address else "phone"

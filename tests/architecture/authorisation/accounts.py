@@ -13,6 +13,7 @@ TABLE = {
     "beginTwoFactor": any_user("POST", "/auth/two-factor/", {}),
     "confirmTwoFactor": Rule("POST", "/auth/two-factor/confirm/", {"otp": "000000"}, others=409),
     "endTwoFactor": Rule("DELETE", "/auth/two-factor/", {"otp": "000000"}, others=409),
+    "renewRecoveryCodes": Rule("POST", "/auth/two-factor/recovery-codes/", {"otp": "000000"}, others=409),
     "loginWithGoogle": Rule(
         "POST", "/auth/login/google/", {"token": "none", "provider": "unknown"}, others=404, anonymous=404
     ),
@@ -23,6 +24,7 @@ TABLE = {
     "askEmailVerification": public("POST", "/auth/email/verification/", {"email": "nobody@x.example"}),
     "verifyEmail": unfit("POST", "/auth/email/verify/", {"email": "nobody@x.example", "code": "012345"}),
     "openEmailLink": unfit("GET", "/auth/email/verify/"),
+    "pressEmailButton": unfit("POST", "/auth/email/verify/form/"),
     "askPhoneVerification": public("POST", "/auth/phone/verification/", {"phone_number": "+213550000000"}),
     "verifyPhone": unfit("POST", "/auth/phone/verify/", {"phone_number": "+213550000000", "code": "012345"}),
     "askPasswordReset": public("POST", "/auth/password/reset/", {"email": "nobody@x.example"}),

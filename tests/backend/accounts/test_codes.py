@@ -1,10 +1,13 @@
 """Codes, and what they prove (RELIABILITY.md A5, A7, L7)."""
 
+import base64
+import hashlib
 import re
 import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.mail import EmailMessage
@@ -17,7 +20,7 @@ from backend.accounts.services.passwords import hash_password, is_password_of
 from backend.core.environment import environment
 from backend.core.models import AuditRow, EventRow, JobRow
 from backend.core.passwords import Argon2id
-from tests.backend.accounts.support import PASSWORD, form
+from tests.backend.accounts.support import PASSWORD, everything, form
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
 from tests.support.jobs import run_jobs
@@ -72,6 +75,12 @@ def ask(api: Api, path: str = "/auth/email/verification/", **body: str) -> Answe
     return answer
 
 
+def press(api: Api, token: str, more: str = "") -> Answer:
+    """The button of the page that the link opens."""
+    form = urlencode({"token": token}) + more
+    return api.raw("POST", "/auth/email/verify/form/", form.encode(), "application/x-www-form-urlencoded")
+
+
 def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06}"
 
@@ -93,32 +102,83 @@ class TestEmailVerification:
         assert api.post("/auth/email/verify/", body).code == "invalid_code"
 
     @pytest.mark.parametrize("by", ["GET", "POST"])
-    def test_sends_a_link_too_that_may_be_opened_twice(
+    def test_sends_a_link_too_that_an_app_may_use_twice(
         self, api: Api, amel: Member, at: Moment, mailoutbox: list[EmailMessage], by: str
     ) -> None:
         ask(api)
         token = link_in(mailoutbox[0])
         for _ in range(2):
             answer = (
-                api.get("/auth/email/verify/", token=token)
+                api.with_headers(Accept="application/json").get("/auth/email/verify/", token=token)
                 if by == "GET"
                 else api.post("/auth/email/verify/", {"token": token})
             )
             assert (answer.status, answer.body) == (200, {"channel": "email", "is_verified": True})
         at.forward(minutes=10)
-        assert api.get("/auth/email/verify/", token=token).code == "invalid_code"
+        assert api.with_headers(Accept="application/json").get("/auth/email/verify/", token=token).code == (
+            "invalid_code"
+        )
 
-    def test_shows_browsers_a_page_in_the_persons_language(
+    def test_a_look_at_the_link_proves_nothing_but_the_pages_button_does(
+        self, api: Api, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """Scanners of mails open every link. Planted: a page that used the link when it was shown."""
+        ask(api)
+        token = link_in(mailoutbox[0])
+        before = everything()
+        for accept in ("text/html,application/json;q=0.9,*/*;q=0.8", "*/*", ""):
+            page = api.with_headers(Accept=accept, Accept_Language="ar").get("/auth/email/verify/", token=token)
+            assert page.status == 200
+            assert "Confirmez votre adresse e-mail" in page.body.decode()
+        assert (everything(), Code.objects.get().used_at) == (before, None)
+        ((method, action, name, value),) = re.findall(
+            '<form method="(.*?)" action="(.*?)"><input type="hidden" name="(.*?)" value="(.*?)">', page.body.decode()
+        )
+        assert (method, action, name, value) == ("post", "form/", "token", token)
+        for _ in range(2):
+            done = press(api, token)
+            assert done.status == 200
+            assert "Votre adresse e-mail est confirmée" in done.body.decode()
+        assert User.objects.get(pk=amel.id).email_verified_at == at.now
+
+    def test_the_page_needs_no_script_and_nothing_of_another_host(
         self, api: Api, amel: Member, mailoutbox: list[EmailMessage]
     ) -> None:
         ask(api)
-        browser = api.with_headers(Accept="text/html,*/*;q=0.8", Accept_Language="ar")
-        page = browser.get("/auth/email/verify/", token=link_in(mailoutbox[0]))
-        assert page.status == 200
-        assert "Votre adresse e-mail est confirmée" in page.body.decode()
-        dead = browser.get("/auth/email/verify/", token="x" * 73)
+        page = api.get("/auth/email/verify/", token=link_in(mailoutbox[0]))
+        text = page.body.decode()
+        assert "<script" not in text
+        assert "://" not in text
+        (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert page.headers["Content-Security-Policy"] == (
+            f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
+            "frame-ancestors 'none'"
+        )
+        assert 'style="' not in text  # which the policy would not let pass
+        assert (page.headers["Referrer-Policy"], page.headers["Cache-Control"]) == ("no-referrer", "no-store")
+
+    @pytest.mark.parametrize("token", ["x" * 73, "", "\0", "é", "x" * 5000])
+    def test_a_link_that_works_no_more_says_so_in_the_browsers_language(
+        self, api: Api, amel: Member, token: str
+    ) -> None:
+        browser = api.with_headers(Accept="text/html", Accept_Language="ar")
+        dead = press(browser, token)
         assert dead.status == 422
         assert 'dir="rtl"' in dead.body.decode()
+        assert press(api, token).code == "invalid_code"
+        assert browser.get("/auth/email/verify/", token="x" * 73).body == dead.body
+
+    def test_the_button_sends_a_form_and_nothing_else(
+        self, api: Api, amel: Member, mailoutbox: list[EmailMessage]
+    ) -> None:
+        ask(api)
+        token = link_in(mailoutbox[0])
+        assert api.post("/auth/email/verify/form/", {"token": token}).code == "invalid_code"
+        assert api.upload("POST", "/auth/email/verify/form/", b"", token=token).code == "invalid_code"
+        assert press(api, "x" * 300_000).status == 413
+        assert press(api, token, "&token=x").code == "invalid_code"
+        assert User.objects.get(pk=amel.id).email_verified_at is None
 
     @pytest.mark.parametrize("token", ["x", "0" * 32 + "." + "0" * 40, ".", "é" * 40, "\U0001f600"])
     def test_refuses_made_up_links(self, api: Api, amel: Member, token: str) -> None:

@@ -4,17 +4,21 @@ from itertools import product
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMessage
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts import selectors
 from backend.accounts.models import Invitation, User
 from backend.accounts.services import invitations
+from backend.core.actor import Actor, Role
+from backend.core.environment import environment
 from backend.core.errors import Forbidden
 from backend.core.models import AuditRow, EventRow
 from tests.architecture.authorisation import TABLE
 from tests.backend.accounts.support import everything, form
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
+from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +116,70 @@ class TestInviteManager:
         with pytest.raises(Forbidden):
             selectors.list_invitations(manager)
         assert Invitation.objects.count() == 0
+
+
+class TestMail:
+    @pytest.mark.parametrize(
+        ("language", "subject"),
+        [
+            ("en", "You are invited to become a manager"),
+            ("fr", "Vous êtes invité(e) à devenir gestionnaire"),
+            ("ar", "أنت مدعو لتصبح مديرًا"),
+            ("ru", "Вас приглашают стать менеджером"),  # noqa: RUF001
+            ("es", "Te invitan a formar parte de la gestión"),
+        ],
+    )
+    def test_goes_to_the_invited_address_in_the_language_of_who_invites(
+        self, invite: Invite, at: Moment, mailoutbox: list[EmailMessage], language: str, subject: str
+    ) -> None:
+        User.objects.update(language=language, name="Ada <b>Admin</b>")
+        body = invite(email="New@example.org")
+        run_jobs()
+        (mail,) = mailoutbox
+        assert (mail.to, mail.subject) == (["New@example.org"], subject)
+        html = str(mail.alternatives[0][0])  # type: ignore[attr-defined]
+        for text in (str(mail.body), html):
+            assert "New@example.org" in text
+            assert "2030" in text
+        assert "<b>" not in html
+        assert "://" not in str(mail.body)  # no address is set up that it could name
+        assert body["token"] is None
+
+    def test_speaks_the_language_of_the_account_that_has_the_address(
+        self, invite: Invite, member: Callable[..., Member], at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        member(email="new@example.org", language="fr")
+        invite(email="NEW@example.org")
+        member(email="proved@example.org", language="es", email_verified_at=at.now)
+        invite(email="proved@example.org")
+        run_jobs()
+        assert [mail.subject for mail in mailoutbox] == [
+            "Vous êtes invité(e) à devenir gestionnaire",
+            "Ya formas parte de la gestión",
+        ]
+
+    def test_names_the_app_where_it_is_set_up(
+        self, invite: Invite, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
+    ) -> None:
+        changed = environment().model_copy(update={"app_url": "https://app.example.org"})
+        monkeypatch.setattr(invitations, "environment", lambda: changed)
+        invite(email="new@example.org")
+        run_jobs()
+        assert "\nhttps://app.example.org\n" in str(mailoutbox[0].body)
+        assert 'href="https://app.example.org"' in str(mailoutbox[0].alternatives[0][0])  # type: ignore[attr-defined]
+
+    def test_is_not_sent_for_a_token_nor_once_it_was_withdrawn(
+        self, api: Api, invite: Invite, mailoutbox: list[EmailMessage], at: Moment
+    ) -> None:
+        invite()
+        withdrawn = invite(email="new@example.org")
+        invite(email="late@example.org")
+        invitations.withdraw(
+            actor=Actor(id=1, roles=frozenset({Role.ADMIN}), session_id=0), invitation_id=withdrawn["id"], now=at.now
+        )
+        at.forward(days=7)
+        run_jobs()
+        assert mailoutbox == []
 
 
 class TestRegisteringWithAToken:

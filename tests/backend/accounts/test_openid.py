@@ -19,7 +19,7 @@ from backend.accounts.models import ExternalIdentity, Invitation, SecondFactor, 
 from backend.accounts.services import openid, openid_tokens
 from backend.accounts.services.passwords import hash_password
 from backend.core.environment import OpenIdProvider, environment
-from backend.core.models import AuditRow
+from backend.core.models import AuditRow, JobRow
 from tests.backend.accounts.support import PASSWORD, form
 from tests.backend.accounts.support import everything as tables
 from tests.conftest import Moment
@@ -327,6 +327,8 @@ class TestLinking:
         assert api.as_(me).get("/me/").status == 200
         assert api.post("/auth/login/", {"identifier": "amel@example.org", "password": PASSWORD}).status == 200
         assert AuditRow.objects.get(action="accounts.identity_linked").changes["how"] == "linked"
+        (notice,) = JobRow.objects.filter(name="accounts.send_notice").values_list("arguments", flat=True)
+        assert notice == {"user_id": me.id, "kind": "identity_linked", "to": None}
 
     def test_asks_for_the_second_factor(
         self, api: Api, issuer: Issuer, at: Moment, member: Callable[..., Member]

@@ -3,6 +3,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from django.core.mail import EmailMessage
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts import sessions
@@ -12,9 +13,11 @@ from backend.accounts.services.passwords import hash_password
 from backend.core.environment import environment
 from backend.core.models import AuditRow, EventRow
 from tests.backend.accounts.support import PASSWORD, everything
+from tests.backend.accounts.test_sessions import ended_events, second_session
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
-from tests.support.people import Member
+from tests.support.jobs import run_jobs
+from tests.support.people import Member, make_member
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +33,12 @@ def amel(at: Moment, member: Callable[..., Member]) -> Member:
 def set_up(api: Api, amel: Member, at: Moment) -> Json:
     """Two-factor is on, and the step of its set-up has passed."""
     return turned_on(api, amel, at)
+
+
+def subjects(mailoutbox: list[EmailMessage]) -> list[str]:
+    """Of the notices that are sent now, and of those before."""
+    run_jobs("accounts.send_notice")
+    return [str(mail.subject) for mail in mailoutbox]
 
 
 def turned_on(api: Api, person: Member, at: Moment) -> Json:
@@ -109,12 +118,26 @@ class TestConfirmTwoFactor:
         self, api: Api, amel: Member, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         body = api.as_(amel).post("/auth/two-factor/", {}).body
-        with django_assert_num_queries(8):  # session; row, code taken, on, audit, event; savepoint
+        # session; row, code taken, on, audit, event, other sessions, notice with its event; savepoint
+        with django_assert_num_queries(11):
             answer = api.as_(amel).post("/auth/two-factor/confirm/", {"otp": code(body, at)})
         assert answer.status == 204
         assert SecondFactor.objects.get().confirmed_at == at.now
-        assert EventRow.objects.values_list("type", "room").get() == ("access.changed", f"user:{amel.id}")
+        assert list(EventRow.objects.order_by("id").values_list("type", "room")) == [
+            ("access.changed", f"user:{amel.id}"),
+            ("account.notice", f"user:{amel.id}"),
+        ]
         assert AuditRow.objects.latest("id").action == "accounts.two_factor_on"
+
+    def test_ends_the_other_sessions_and_tells_the_owner(
+        self, api: Api, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """They began with a password alone. Planted: without their end."""
+        other, stranger = second_session(amel, at), make_member()
+        turned_on(api, amel, at)
+        assert ended_events() == [(f"user:{amel.id}", {"session_id": other.pk, "reason": "two_factor_on_elsewhere"})]
+        assert [api.as_(one).get("/me/").status for one in (amel, stranger)] == [200, 200]
+        assert subjects(mailoutbox) == ["Two-factor sign-in was switched on"]
 
     def test_takes_a_code_that_signs_nobody_in(self, api: Api, amel: Member, at: Moment) -> None:
         body = api.as_(amel).post("/auth/two-factor/", {}).body
@@ -215,6 +238,12 @@ class TestLoginWithTwoFactor:
         rows = AuditRow.objects.filter(action="accounts.two_factor_recovery_code_used").order_by("id")
         assert [row.changes for row in rows] == [{"left": 9}, {"left": 8}]
 
+    def test_tells_the_owner_of_a_recovery_code(self, api: Api, set_up: Json, mailoutbox: list[EmailMessage]) -> None:
+        login(api, "wrong1-wrong2")
+        login(api, set_up["recovery_codes"][0])
+        assert subjects(mailoutbox) == ["Two-factor sign-in was switched on", "A recovery code was used"]
+        assert "Recovery codes left: 9." in str(mailoutbox[-1].body)
+
     def test_keeps_another_persons_codes_out(
         self, api: Api, set_up: Json, member: Callable[..., Member], at: Moment
     ) -> None:
@@ -254,6 +283,14 @@ class TestEndTwoFactor:
         assert AuditRow.objects.latest("id").action == "accounts.two_factor_off"
         assert outcome(login(api)) == "in"
 
+    def test_ends_the_other_sessions_and_tells_the_owner(
+        self, api: Api, amel: Member, set_up: Json, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        other = second_session(amel, at)
+        api.as_(amel)._send("DELETE", "/auth/two-factor/", {"password": PASSWORD, "otp": code(set_up, at)})
+        assert ended_events() == [(f"user:{amel.id}", {"session_id": other.pk, "reason": "two_factor_off_elsewhere"})]
+        assert subjects(mailoutbox)[1:] == ["Two-factor sign-in was switched off"]
+
     def test_wants_both_proofs(self, api: Api, amel: Member, set_up: Json, at: Moment) -> None:
         me = api.as_(amel)
         for body in (
@@ -284,6 +321,72 @@ class TestEndTwoFactor:
         assert (answer.status, answer.code) == (409, "two_factor_off")
 
 
+class TestRenewRecoveryCodes:
+    def test_replaces_them_and_tells_the_owner(
+        self, api: Api, amel: Member, set_up: Json, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        body = {"password": PASSWORD, "otp": code(set_up, at)}
+        answer = api.as_(amel).post("/auth/two-factor/recovery-codes/", body)
+        assert (answer.status, list(answer.body)) == (201, ["recovery_codes"])
+        new = answer.body["recovery_codes"]
+        assert len(set(new)) == 10
+        assert not set(new) & set(set_up["recovery_codes"])
+        assert outcome(login(api, set_up["recovery_codes"][0])) == "invalid_credentials"
+        assert outcome(login(api, new[0])) == "in"
+        assert AuditRow.objects.filter(action="accounts.two_factor_recovery_codes_renewed", actor_id=amel.id).exists()
+        assert subjects(mailoutbox)[1:] == ["Your recovery codes were renewed", "A recovery code was used"]
+
+    def test_takes_a_recovery_code_of_who_lost_the_phone(self, api: Api, amel: Member, set_up: Json) -> None:
+        body = {"password": PASSWORD, "otp": set_up["recovery_codes"][9]}
+        assert api.as_(amel).post("/auth/two-factor/recovery-codes/", body).status == 201
+        assert RecoveryCode.objects.count() == 10
+
+    def test_wants_both_proofs(self, api: Api, amel: Member, set_up: Json, at: Moment) -> None:
+        before = everything(), list(RecoveryCode.objects.order_by("id").values())
+        for body in (
+            {"otp": code(set_up, at)},
+            {"otp": code(set_up, at), "password": "a wrong one"},
+            {"otp": "000000", "password": PASSWORD},
+        ):
+            assert api.as_(amel).post("/auth/two-factor/recovery-codes/", body).code == "proof_required"
+        assert (everything(), list(RecoveryCode.objects.order_by("id").values())) == before
+
+    def test_refuses_where_it_is_off(self, api: Api, amel: Member) -> None:
+        answer = api.as_(amel).post("/auth/two-factor/recovery-codes/", {"password": PASSWORD, "otp": "000000"})
+        assert (answer.status, answer.code) == (409, "two_factor_off")
+
+
+class TestPasswordsTried:
+    """A stolen token does not serve for guessing the password (A6, A10). Planted: a check that counted nothing."""
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("POST", "/auth/two-factor/"),
+            ("DELETE", "/auth/two-factor/"),
+            ("POST", "/auth/two-factor/recovery-codes/"),
+        ],
+    )
+    def test_are_counted_and_made_to_wait(
+        self,
+        api: Api,
+        amel: Member,
+        at: Moment,
+        monkeypatch: pytest.MonkeyPatch,
+        method: str,
+        path: str,
+    ) -> None:
+        limited = environment().model_copy(update={"rate_limits": True})
+        monkeypatch.setattr("backend.accounts.services.delays.environment", lambda: limited)
+        begins = path == "/auth/two-factor/" and method == "POST"
+        more = {} if begins else {"otp": code(turned_on(api, amel, at), at)}
+        at.forward(minutes=5)
+        tries = [api.as_(amel)._send(method, path, {"password": "wrong", **more}) for _ in range(6)]
+        assert [answer.status for answer in tries] == [403] * 5 + [429]
+        refused = api.as_(amel)._send(method, path, {"password": PASSWORD, **more})
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "30")
+
+
 class TestManagersWhereTwoFactorIsRequired:
     @pytest.fixture(autouse=True)
     def required(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,8 +398,8 @@ class TestManagersWhereTwoFactorIsRequired:
         self, api: Api, member: Callable[..., Member], at: Moment, role: str
     ) -> None:
         me = member(role, "client", password=hash_password(PASSWORD), username="amel")
-        mine = api.with_token(login(api).body["access"])
-        assert mine.get("/me/").status == 200
+        mine = api.as_(me)
+        assert outcome(login(api)) == "in"
         refused = mine.post("/tariffs/", {})
         assert (refused.status, refused.code) == (403, "forbidden")
         body = turned_on(api, me, at)
