@@ -22,6 +22,7 @@ PORTS = {
 }
 HOSTS = {"backend": "BACKEND_HOST", "realtime": "REALTIME_HOST"}
 MODULES = {"realtime": "realtime", "worker": "worker.jobs", "relay": "worker.relay"}
+WAITING_THREADS = "256"
 TEXTS = TypeAdapter(KeyTexts)
 DEFAULTS = {"ENVIRONMENT": "development", "LOG_FORMAT": "json", "DJANGO_SETTINGS_MODULE": "backend.config.settings"}
 
@@ -47,8 +48,9 @@ def command_of(role: str, env: Mapping[str, str]) -> list[str]:
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"]
     command += ["--host", host_of(role, env), "--port", str(port_of(role, env))]
     command += ["--workers", env.get("BACKEND_WORKERS") or "2"]
-    # It bounds open connections, not requests: too few, and idle ones that are kept alive lock everyone else out.
-    command += ["--blocking-threads", env.get("BACKEND_THREADS") or "4", "--backpressure", "1024"]
+    # Threads in which requests wait for their bodies and their turn (backend.core.reception). The second number bounds
+    # open connections, not requests: too few, and idle ones that are kept alive lock everyone else out.
+    command += ["--blocking-threads", WAITING_THREADS, "--backpressure", "1024"]
     command += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10s"]
     return [*command, "backend.config.wsgi:application"]
 

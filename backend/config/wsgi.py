@@ -8,6 +8,9 @@ import ninja
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
+from backend.core.environment import environment
+from backend.core.reception import Reception
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
 django_application = WhiteNoise(get_wsgi_application())
@@ -17,4 +20,5 @@ importlib.import_module("backend.config.urls")
 django_application.add_files(str(Path(ninja.__file__).parent / "static" / "ninja"), prefix="static/ninja/")
 
 # It knows models, which are there from here on.
-application = importlib.import_module("backend.core.fast_lane").FastLane(django_application)
+fast_lane = importlib.import_module("backend.core.fast_lane").FastLane(django_application)
+application = Reception(fast_lane, threads=environment().backend_threads)

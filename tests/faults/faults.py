@@ -4,17 +4,27 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import redis
 
 from backend.cli.child import Child
 from backend.cli.embedded import EmbeddedRedis
-from backend.cli.stack import Stack, role_of
+from backend.cli.stack import Stack
+from backend.cli.supervisor import Program
 
 ROLES = ("relay", "worker", "realtime", "backend")
+
+
+LONG_SECONDS = 30.0
+SKEW_SECONDS = 90.0
+FROZEN_POSTGRES_SECONDS = 5.0
+"""A request waits ten for its answer, and the whole platform is frozen with it."""
+SKEWED = Path(__file__).parent / "skewed"
+"""On the path of a process whose clock is wrong; see the module in it."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,10 @@ class Fault:
 
     name: str
     strike: Callable[[Stack], None]
+    part: str = ""
+    """Whom it befalls: no second harm befalls the same part meanwhile."""
+    lasts: bool = False
+    """It takes so long that others should strike meanwhile."""
 
 
 def kill(name: str) -> Fault:
@@ -33,7 +47,7 @@ def kill(name: str) -> Fault:
         time.sleep(0.1)  # until the keeper has seen it
         stack.keeper(name).wait_ready_again()
 
-    return Fault(f"kill {name}", strike)
+    return Fault(f"kill {name}", strike, name)
 
 
 def freeze(name: str, seconds: float) -> Fault:
@@ -45,16 +59,37 @@ def freeze(name: str, seconds: float) -> Fault:
         time.sleep(seconds)
         child.signal(signal.SIGCONT)
 
-    return Fault(f"freeze {name}", strike)
+    return Fault(f"freeze {name}", strike, name, lasts=seconds > LONG_SECONDS)
 
 
 def restart(name: str) -> Fault:
     """A clean stop, and the way back."""
-    return Fault(f"restart {name}", lambda stack: stack.restart(name))
+    return Fault(f"restart {name}", lambda stack: stack.restart(name), name)
+
+
+def skew(name: str, by: float, seconds: float) -> Fault:
+    """The clock of one process goes wrong by so many seconds, for so long: it restarts with it, and again without."""
+
+    def strike(stack: Stack) -> None:
+        set_clock(stack, name, by)
+        time.sleep(seconds)
+        set_clock(stack, name, 0)
+
+    return Fault(f"skew {name} {by:+g}", strike, name, lasts=seconds > LONG_SECONDS)
+
+
+def set_clock(stack: Stack, name: str, by: float) -> None:
+    """Restart one of our processes with a clock that is so many seconds ahead of all others."""
+    program = stack.keeper(name).unit
+    assert isinstance(program, Program)
+    rest = [part for part in program.env["PYTHONPATH"].split(os.pathsep) if part != str(SKEWED)]
+    path = os.pathsep.join([str(SKEWED), *rest] if by else rest)
+    program.env = {**program.env, "PYTHONPATH": path, "CLOCK_SKEW_SECONDS": f"{by:g}"}
+    stack.restart(name)
 
 
 def empty_redis() -> Fault:
-    return Fault("empty redis", lambda stack: _redis(stack).empty())
+    return Fault("empty redis", lambda stack: _redis(stack).empty(), "redis")
 
 
 def cut_off_redis(seconds: float) -> Fault:
@@ -67,7 +102,7 @@ def cut_off_redis(seconds: float) -> Fault:
         keeper.release()
         wait_for_redis(stack)
 
-    return Fault("cut off redis", strike)
+    return Fault("cut off redis", strike, "redis")
 
 
 def slow_redis(seconds: float, *, latency: float = 0.3) -> Fault:
@@ -82,7 +117,7 @@ def slow_redis(seconds: float, *, latency: float = 0.3) -> Fault:
             child.signal(signal.SIGCONT)
             time.sleep(0.02)
 
-    return Fault("slow redis", strike)
+    return Fault("slow redis", strike, "redis")
 
 
 def forget_listeners() -> Fault:
@@ -92,7 +127,7 @@ def forget_listeners() -> Fault:
         with redis.Redis.from_url(_redis(stack).url) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
-    return Fault("forget listeners", strike)
+    return Fault("forget listeners", strike, "redis")
 
 
 def restart_postgres() -> Fault:
@@ -105,7 +140,7 @@ def restart_postgres() -> Fault:
             time.sleep(0.02)
         wait_for_postgres(stack)
 
-    return Fault("restart postgres", strike)
+    return Fault("restart postgres", strike, "postgres")
 
 
 def wait_for_postgres(stack: Stack, seconds: float = 30) -> None:
@@ -137,30 +172,32 @@ def wait_for_redis(stack: Stack, seconds: float = 30) -> None:
             return
 
 
-def every_fault(names: Sequence[str], *, freeze_seconds: float) -> list[Fault]:
-    """All there are, for the processes of these names."""
+def every_fault(names: Sequence[str], *, freeze_seconds: float, short_seconds: float) -> list[Fault]:
+    """All there are, for the processes of these names; what befalls the servers takes the short time."""
     return [
         *(kill(name) for name in names),
         *(freeze(name, freeze_seconds) for name in names),
-        *(restart(name) for name in names if role_of(name) in ROLES),
+        *(restart(name) for name in names),
+        *(skew(name, by, short_seconds) for name in names for by in (SKEW_SECONDS, -SKEW_SECONDS)),
         empty_redis(),
         restart("redis"),
-        cut_off_redis(freeze_seconds),
-        freeze("redis", freeze_seconds),
-        slow_redis(freeze_seconds),
+        cut_off_redis(short_seconds),
+        freeze("redis", short_seconds),
+        slow_redis(short_seconds),
         forget_listeners(),
         restart_postgres(),
+        freeze("postgres", FROZEN_POSTGRES_SECONDS),
     ]
 
 
-def endless(faults: Sequence[Fault], rng: random.Random) -> Callable[[], Fault]:
-    """Each fault once in every round, in an order of its own."""
+def endless(faults: Sequence[Fault], rng: random.Random) -> Callable[[Collection[str]], Fault]:
+    """Each fault once in every round, in an order of its own. It is told which parts are in harm's way already."""
     left: list[Fault] = []
 
-    def following() -> Fault:
-        if not left:
+    def following(busy: Collection[str]) -> Fault:
+        if all(fault.part in busy for fault in left):
             left.extend(rng.sample(faults, len(faults)))
-        return left.pop()
+        return left.pop(next(index for index, fault in enumerate(left) if fault.part not in busy))
 
     return following
 

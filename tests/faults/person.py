@@ -56,6 +56,8 @@ class Closed:
 
     code: str | None
     at: float
+    reconnect_in_ms: int | None = None
+    """What the client was asked to wait before it comes back."""
 
 
 class Person:
@@ -75,6 +77,7 @@ class Person:
         """Stays in rooms that were left for good and entered again."""
         self.closings: list[Closed] = []
         self.statuses: Counter[int] = Counter()
+        """Answers by status; 0 counts requests without an answer."""
         self.repeats = 0
         self.on_event: Callable[[str, Json], None] = lambda room, envelope: None
         self.ready = asyncio.Event()
@@ -221,7 +224,8 @@ class Person:
                 self.ready.clear()
                 self._socket = None
                 self._fail_waiting()
-            await asyncio.sleep(RETRY_SECONDS * self._rng.uniform(0.5, 1.5))
+            asked = self.closings[-1].reconnect_in_ms if self.closings else None
+            await asyncio.sleep(asked / 1000 if asked else RETRY_SECONDS * self._rng.uniform(0.5, 1.5))
 
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -235,12 +239,11 @@ class Person:
             socket = await self._http.ws_connect(url, headers={"X-Forwarded-For": self.address}, max_msg_size=0)
         closed = Closed(None, 0)
         try:
-            await socket.receive_str(timeout=ANSWER_SECONDS)
+            opened = json.loads((await socket.receive_str(timeout=ANSWER_SECONDS))[1:])
+            silence = (opened["pingInterval"] + opened["pingTimeout"]) / 1000
             cursors = {room: make_cursor(model.epoch, model.last) for room, model in self.rooms.items() if _own(room)}
             await socket.send_str("40" + json.dumps({"token": self.access, "cursors": cursors}))
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    break
+            while (message := await socket.receive(silence)).type is aiohttp.WSMsgType.TEXT:
                 await self._take_packet(socket, message.data, closed)
         finally:
             closed.at = time.time()
@@ -251,7 +254,8 @@ class Person:
         if text == "2":
             await socket.send_str("3")
         elif text.startswith("44"):
-            closed.code = json.loads(text[2:]).get("data", {}).get("code") or text[2:]
+            refusal = json.loads(text[2:]).get("data", {})
+            closed.code, closed.reconnect_in_ms = refusal.get("code") or text[2:], refusal.get("reconnect_in_ms")
             raise EOFError
         elif text.startswith("43"):
             start = text.index("[")
@@ -264,7 +268,7 @@ class Person:
                 self._socket = socket
                 self._take_ready(payload["rooms"])
             elif name == "closing":
-                closed.code = payload["code"]
+                closed.code, closed.reconnect_in_ms = payload["code"], payload.get("reconnect_in_ms")
             else:
                 self._take(payload)
         elif text in {"1", "41"}:

@@ -17,8 +17,9 @@ from tests.faults.harness import Field, Run
 from tests.faults.load import Load, Zone
 
 PROCESSES = (*faults.ROLES, *(f"{role}-2" for role in faults.ROLES))
-FREEZE_SECONDS = 25.0
-"""Longer than a worker's lease, so that another takes over what the frozen one still believes to hold."""
+FREEZE_SECONDS = 90.0
+"""Longer than a worker's lease: another takes over what the frozen one, when it goes on, still believes to hold."""
+SHORT_SECONDS = 20.0
 FAULTS_A_ROUND = 6
 RENEW_SECONDS = 20 * 60
 """Access tokens last an hour."""
@@ -32,7 +33,8 @@ class Soak:
         self.run, self.until, self.pause_s = run, until, pause_s
         self.rng = random.Random(seed)
         names = [name for name in PROCESSES if name in run.field.ports]
-        self.next_fault = faults.endless(faults.every_fault(names, freeze_seconds=FREEZE_SECONDS), self.rng)
+        known = faults.every_fault(names, freeze_seconds=FREEZE_SECONDS, short_seconds=SHORT_SECONDS)
+        self.next_fault = faults.endless(known, self.rng)
         self.struck: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self._renewed_at = time.monotonic()
@@ -47,13 +49,19 @@ class Soak:
         """A load without end, some faults in the midst of it, rest, and the judgement."""
         load = Load(zones, self.run.history, seed=self.rng.getrandbits(32), jobs=10**9)
         playing = asyncio.create_task(load.run())
+        lasting: dict[str, asyncio.Task[None]] = {}
         for _ in range(FAULTS_A_ROUND):
             await asyncio.sleep(self.pause_s)
-            fault = self.next_fault()
+            fault = self.next_fault([part for part, task in lasting.items() if not task.done()])
             self.struck[fault.name] += 1
-            await self.run.strike(fault)
+            striking = asyncio.create_task(self.run.strike(fault))
+            if fault.lasts:
+                lasting[fault.part] = striking
+            else:
+                await striking
             if time.monotonic() > self.until:
                 break
+        await asyncio.gather(*lasting.values())
         await asyncio.sleep(min(self.pause_s, 5))
         load.stop()
         await playing

@@ -1,0 +1,65 @@
+"""Requests wait for their body and for their turn; `tests/faults/test_overload.py` tries it on a real server."""
+
+import threading
+from io import BytesIO
+from typing import Any
+
+from backend.core.reception import KEPT_IN_MEMORY_BYTES, Environ, Reception, StartResponse
+from tests.concurrency.rivals import PATIENCE_SECONDS
+
+
+class Asked:
+    """An application that says what it was asked, and how many were at it at once."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.go_on.wait(PATIENCE_SECONDS)
+        self.bodies.append(environ["wsgi.input"].read())
+        self.at_once -= 1
+        start_response("200 OK", [])
+        return [b"yes"]
+
+
+def ask(reception: Reception, body: bytes, **environ: Any) -> tuple[str, bytes]:
+    statuses: list[str] = []
+    asked = {"wsgi.input": BytesIO(body), **environ}
+    answer = b"".join(reception(asked, lambda status, _headers: statuses.append(status)))
+    return statuses[0], answer
+
+
+class TestReception:
+    def test_hands_on_the_whole_body(self) -> None:
+        asked = Asked()
+        reception = Reception(asked, threads=1)
+        for body in (b"{}", b"x" * (KEPT_IN_MEMORY_BYTES + 1)):
+            assert ask(reception, body, CONTENT_LENGTH=str(len(body))) == ("200 OK", b"yes")
+        assert ask(reception, b"in parts", HTTP_TRANSFER_ENCODING="chunked") == ("200 OK", b"yes")
+        assert ask(reception, b"") == ("200 OK", b"yes")
+        assert asked.bodies == [b"{}", b"x" * (KEPT_IN_MEMORY_BYTES + 1), b"in parts", b""]
+
+    def test_does_not_act_on_half_a_body(self) -> None:
+        """It may well be valid by itself: somebody was hung up on in the midst of `{}` and a thousand blanks."""
+        asked = Asked()
+        assert ask(Reception(asked, threads=1), b"{}", CONTENT_LENGTH="1002") == ("400 Bad Request", b"")
+        assert asked.bodies == []
+
+    def test_lets_so_many_work_at_once_and_the_rest_wait(self) -> None:
+        asked = Asked()
+        asked.go_on.clear()
+        reception = Reception(asked, threads=2)
+        threads = [threading.Thread(target=ask, args=(reception, b"")) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        asked.go_on.set()
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+        assert asked.most_at_once <= 2
+        assert len(asked.bodies) == 6
