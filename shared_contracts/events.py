@@ -209,6 +209,59 @@ class ReviewCreated(Event):
     total_reviews: int
 
 
+BookingChange = Literal[
+    "requested", "confirmed", "unconfirmed", "moved", "edited", "completed", "cancelled", "no_show", "expired"
+]
+ReminderLead = Literal["day", "hour"]
+
+
+class BookingUpdated(Event):
+    """A booking was made, moved, edited, or changed its state; complete, so that nobody has to read it again."""
+
+    type: ClassVar[str] = "booking.updated"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    booking_id: int
+    version: int
+    status: str
+    previous_status: str = Field(description="Empty when it was made just now.")
+    what: BookingChange
+    starts_at: datetime
+    ends_at: datetime
+    service_id: int | None
+    service_title: str
+    provider: Person
+    client: Person
+    resource_id: int
+    resource_name: str
+    proposed_by: Literal["client", "provider"] = Field(description="Who proposed the present time; the other confirms.")
+    price: Money | None
+    estimated_cost: Money | None
+    fee: Money | None = Field(description="What a late cancellation or a no-show costs the client.")
+    notes: str
+    address: str
+    location: Place | None
+    reason: str
+    at: datetime
+
+
+class BookingReminder(Event):
+    """A confirmed booking begins in a day, or in an hour."""
+
+    type: ClassVar[str] = "booking.reminder"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    booking_id: int
+    version: int
+    lead: ReminderLead
+    starts_at: datetime
+    ends_at: datetime
+    service_title: str
+    provider: Person
+    client: Person
+    address: str
+
+
 class Location(BaseModel):
     """A live location on its way to the others of a job, or to the console. Carries no number and is never replayed."""
 
@@ -238,6 +291,8 @@ NUMBERED: tuple[type[Event], ...] = (
     DocumentReviewed,
     DocumentExpiring,
     ReviewCreated,
+    BookingUpdated,
+    BookingReminder,
 )
 """Every event that the backend emits. An event missing here cannot be emitted."""
 

@@ -28,6 +28,7 @@ from backend.accounts.selectors import (
     manager_ids,
     people,
     photo_links,
+    roles_of,
     skills_of,
 )
 from backend.accounts.services.assistants import (
@@ -77,6 +78,7 @@ __all__ = [
     "photo_links",
     "photo_links_of",
     "register_user",
+    "roles_of",
     "set_location",
     "set_photo",
     "set_skills",

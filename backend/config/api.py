@@ -12,6 +12,7 @@ from backend.core.rendering import MsgspecRenderer
 from backend.dispatch.endpoints import router as dispatch
 from backend.media.endpoints import router as media
 from backend.messaging.endpoints import router as messaging
+from backend.scheduling.endpoints import router as scheduling
 
 DESCRIPTION = """
 One backend for on-demand service marketplaces.
@@ -37,6 +38,7 @@ TAGS = [
     {"name": "accounts", "description": "Signing up and in, sessions, one's own profile and roles."},
     {"name": "media", "description": "Photos, and documents with their review."},
     {"name": "dispatch", "description": "Roadside assistance: ask, offer, accept, follow, complete, rate."},
+    {"name": "scheduling", "description": "Bookings, opening hours, chairs, free slots and calendars."},
     {"name": "messaging", "description": "Conversations between the people of a job."},
 ]
 
@@ -61,6 +63,7 @@ problems.install(api)
 api.add_router("", accounts, tags=["accounts"])
 api.add_router("", media, tags=["media"])
 api.add_router("", dispatch, tags=["dispatch"])
+api.add_router("", scheduling, tags=["scheduling"])
 api.add_router("", messaging, tags=["messaging"])
 for _path, _operation in openapi.operations(api):
     openapi.refuse_unknown_query(_operation)

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "backend.catalog",
     "backend.messaging",
     "backend.dispatch",
+    "backend.scheduling",
 ]
 MIDDLEWARE = [
     "backend.core.middleware.RequestContext",

@@ -81,7 +81,7 @@ class TestOutsideCalls:
 
 
 class TestModules:
-    MODULES = ("accounts", "media", "catalog", "messaging", "dispatch")
+    MODULES = ("accounts", "media", "catalog", "messaging", "dispatch", "scheduling")
 
     def test_a_module_sees_of_another_only_what_is_public(self) -> None:
         found = []
@@ -113,6 +113,7 @@ class TestShape:
             "dispatch": {"fields", "rooms", "matching"},
             "media": {"decoding"},
             "messaging": {"rooms"},
+            "scheduling": {"slots"},
         }
         for module in TestModules.MODULES:
             folder = ROOT / "backend" / module

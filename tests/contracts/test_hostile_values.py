@@ -175,7 +175,7 @@ class TestAddresses:
             "=",
             "_=1",
         ):
-            if query == "ordering=password" and name in {"listAssistance", "listUsers"}:
+            if query == "ordering=password" and name in {"listAssistance", "listBookings", "listUsers"}:
                 continue
             answer = attacker.send(attacker.body(), address=f"{attacker.address}?{query}")
             assert (answer.status, answer.code) == (422, "unknown_filter"), query

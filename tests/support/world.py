@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -72,7 +72,12 @@ def make_world() -> World:
     assert invited.status == 201, invited.body
     kept = Api().as_(members["client"]).post("/me/addresses/", {"street_address": "1 rue X", "city": "Oran"})
     assert kept.status == 201, kept.body
+    soon = now + timedelta(days=3)
+    wish = {"provider": members["assistant"].id, "starts_at": soon, "ends_at": soon + timedelta(hours=1)}
+    booked = Api().as_(members["client"]).post("/bookings/", wish)
+    assert booked.status == 201, booked.body
     ids = {
+        "booking": booked.body["id"],
         "user": members["client"].id,
         "session": members["client"].session.pk,
         "address": kept.body["id"],

@@ -1,0 +1,5 @@
+"""The one router of scheduling."""
+
+from ninja import Router
+
+router = Router()
