@@ -60,6 +60,7 @@ def _check_settings(role: str) -> None:
             read_realtime_environment()
         else:
             _check_connections(environment())
+            _tell_of_missing_sms(environment())
     except (SettingsError, RealtimeSettingsError) as error:
         raise UserError(str(error)) from None
 
@@ -73,6 +74,13 @@ def _check_connections(settings: Environment) -> None:
     sentence = connections.shortage(settings, found[0]) if found else None
     if sentence:
         raise UserError(sentence)
+
+
+def _tell_of_missing_sms(settings: Environment) -> None:
+    """Who signs up with a telephone number alone could neither prove it nor recover the account."""
+    if settings.environment == "production" and not settings.twilio_account_sid:
+        told = "TWILIO_ACCOUNT_SID is not set: no codes and notices go to telephones."
+        print(told, file=sys.stderr, flush=True)
 
 
 def token_key(args: argparse.Namespace) -> int:

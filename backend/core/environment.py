@@ -143,6 +143,12 @@ class Environment(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def refuse_half_an_sms_account(self) -> Self:
+        if self.twilio_account_sid and not (self.twilio_auth_token and self.twilio_number):
+            raise ValueError("TWILIO_ACCOUNT_SID needs TWILIO_AUTH_TOKEN and TWILIO_NUMBER")
+        return self
+
+    @model_validator(mode="after")
     def refuse_unsafe_production(self) -> Self:
         if self.environment != "production":
             return self
@@ -166,7 +172,19 @@ class Environment(BaseSettings):
             raise ValueError("CLOCK_MOVABLE is for tests and demonstrations")
         if not self.rate_limits:
             raise ValueError("RATE_LIMITS must be on in production")
+        self._refuse_mails_that_reach_nobody()
         return self
+
+    def _refuse_mails_that_reach_nobody(self) -> None:
+        """Without mails nobody can prove an address, recover an account or learn that somebody else is in it."""
+        if not self.email_host:
+            raise ValueError("EMAIL_HOST must name the SMTP server that sends codes and notices")
+        if self.email_password and self.email_security == "none":
+            raise ValueError("EMAIL_SECURITY must be starttls or tls where a password is sent")
+        if self.email_from.rstrip(">").endswith("@localhost"):
+            raise ValueError("EMAIL_FROM must be an address of yours")
+        if not self.public_url.startswith("https://"):
+            raise ValueError("PUBLIC_URL must be the https address to which the links in mails lead")
 
     @cached_property
     def keys(self) -> dict[str, TokenKey]:

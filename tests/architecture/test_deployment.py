@@ -47,6 +47,9 @@ DOT_ENV = {
     "POSTGRES_PASSWORD": "secret",
     "POSTGRES_APP_PASSWORD": "secret",
     "ALLOWED_HOSTS": "api.example.org",
+    "EMAIL_HOST": "smtp.example.org",
+    "EMAIL_FROM": "Callout <no-reply@example.org>",
+    "PUBLIC_URL": "https://api.example.org",
 }
 
 

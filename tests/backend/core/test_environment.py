@@ -12,6 +12,9 @@ SAFE = {
     "token_keys": {"2030": "t" * 40},
     "realtime_credential": "r" * 40,
     "allowed_hosts": "api.example.org",
+    "email_host": "smtp.example.org",
+    "email_from": "Callout <no-reply@example.org>",
+    "public_url": "https://api.example.org",
     "rate_limits": True,
 }
 
@@ -34,6 +37,12 @@ class TestEnvironment:
             ({"cors_allowed_origins": "*"}, "CORS_ALLOWED_ORIGINS"),
             ({"clock_movable": True}, "CLOCK_MOVABLE"),
             ({"rate_limits": False}, "RATE_LIMITS"),
+            ({"email_host": ""}, "EMAIL_HOST"),
+            ({"email_password": "x", "email_security": "none"}, "EMAIL_SECURITY"),
+            ({"email_from": "Callout <no-reply@localhost>"}, "EMAIL_FROM"),
+            ({"public_url": ""}, "PUBLIC_URL"),
+            ({"public_url": "http://api.example.org"}, "PUBLIC_URL"),
+            ({"twilio_account_sid": "AC1", "twilio_auth_token": "x"}, "TWILIO_NUMBER"),
         ],
     )
     def test_production_refuses_what_is_unsafe(self, change: dict[str, object], named: str) -> None:

@@ -16,6 +16,9 @@ PRODUCTION = {
     "TOKEN_KEYS": json.dumps({"2030": SECRET}),
     "REALTIME_CREDENTIAL": SECRET,
     "ALLOWED_HOSTS": "api.example.org",
+    "EMAIL_HOST": "smtp.example.org",
+    "EMAIL_FROM": "Callout <no-reply@example.org>",
+    "PUBLIC_URL": "https://api.example.org",
 }
 
 
