@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
 from backend.core import clock
+from backend.core.environment import environment
 from tests.support.api import Api
 from tests.support.people import Member, make_member
 from tests.support.world import World, make_world
@@ -69,3 +72,27 @@ def member(db: None) -> Callable[..., Member]:
 def world(db: None) -> World:
     """A job under way and everybody who may want something of it."""
     return make_world()
+
+
+@pytest.fixture
+def as_owner(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """This process's connection is the owner's, in a transaction that leaves nothing."""
+    ordinary = connections["default"]
+    owner = connections.create_connection("default")
+    url = urlsplit(environment().owner_url)
+    options = {name: value for name, value in ordinary.settings_dict["OPTIONS"].items() if name != "pool"}
+    owner.settings_dict = {
+        **ordinary.settings_dict,
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "OPTIONS": options,
+    }
+    connections["default"] = owner
+    try:
+        with django_db_blocker.unblock(), transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+    finally:
+        with django_db_blocker.unblock():
+            owner.close()
+        connections["default"] = ordinary

@@ -31,7 +31,7 @@ def send_invitation(*, now: datetime, key: str, invitation_id: int, **_: object)
 
 @job("accounts.purge", queue=Queue.BULK)
 def purge(*, now: datetime, **_: object) -> None:
-    """Forget a batch of codes and delays that have run out, and leave the rest to a job of its own."""
+    """Forget a batch of each kind that has run out, and leave the rest to a job of its own."""
     if forgetting.forget(now=now):
         enqueue("accounts.purge", now=now)
 

@@ -151,15 +151,19 @@ class Session(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], condition=Q(ended_at__isnull=True), name="session_alive"),
             models.Index(fields=["expires_at"], name="session_expiry"),
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="session_ended"),
         ]
 
 
 class RefreshToken(models.Model):
-    """One link of a session's chain of refresh tokens. A parent has one successor, whoever asks how often."""
+    """One link of a session's chain of refresh tokens. A parent has one successor, whoever asks how often.
+
+    What was replaced long ago is purged, so the oldest that is left has no parent any more.
+    """
 
     jti = models.UUIDField(primary_key=True)
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
-    parent = models.OneToOneField("self", on_delete=models.CASCADE, null=True, related_name="successor")
+    parent = models.OneToOneField("self", on_delete=models.SET_NULL, null=True, related_name="successor")
     device = models.BinaryField(max_length=32)
     """SHA-256 of the agent and address that it was given to: the same device may ask twice within the grace."""
     issued_at = models.DateTimeField()
@@ -167,6 +171,9 @@ class RefreshToken(models.Model):
 
     class Meta:
         db_table = "accounts_refresh_token"
+        indexes = [
+            models.Index(fields=["issued_at"], condition=Q(parent__isnull=False), name="refresh_token_replacing"),
+        ]
 
 
 class SecondFactor(models.Model):
@@ -233,7 +240,10 @@ class Invitation(models.Model):
                 condition=Q(email__isnull=True) ^ Q(token_digest__isnull=True), name="invitation_by_one_means"
             ),
         ]
-        indexes = [models.Index(Lower("email"), condition=Q(accepted_at__isnull=True), name="invitation_open")]
+        indexes = [
+            models.Index(Lower("email"), condition=Q(accepted_at__isnull=True), name="invitation_open"),
+            models.Index(fields=["expires_at"], name="invitation_expiry"),
+        ]
 
 
 class CodePurpose(models.TextChoices):

@@ -259,4 +259,7 @@ class TrackPoint(models.Model):
 
     class Meta:
         db_table = "dispatch_track_point"
-        indexes = [models.Index(fields=["assistance", "at"], name="track_of_job")]
+        indexes = [
+            models.Index(fields=["assistance", "at"], name="track_of_job"),
+            models.Index(fields=["at"], name="track_age"),
+        ]

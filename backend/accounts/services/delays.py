@@ -1,8 +1,8 @@
 """Growing delays for who tries passwords: exact under parallel calls, never a lock for good (RELIABILITY.md A6).
 
 A try is counted before its password is looked at, and given back when that was right; so of sixty that come at once
-five are judged. A device that the account was signed in from has a count of its own: strangers cannot lock it out.
-Rows, not Redis: the counts must outlive its restart.
+five are judged. A device that the account is signed in from, or was until a day ago, has a count of its own: strangers
+cannot lock it out. Rows, not Redis: the counts must outlive its restart.
 """
 
 import hmac

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, Value
 from django.db.models.functions import Lower
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +29,8 @@ from backend.core.errors import InvalidToken, NotFound
 from shared_contracts.tokens import REFRESH_AUDIENCE, REFRESH_TYPE
 
 AGENT_LENGTH = 300
+KEEP_REPLACED = timedelta(days=1)
+"""So long after its successor came a refresh token's row may be purged; used again, it still ends its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class _RefreshClaims(BaseModel):
     sub: str = Field(pattern="^[1-9][0-9]{0,17}$")
     sid: int
     jti: str = Field(pattern="^[0-9a-f]{32}$")
+    iat: int
 
 
 def sign_in(
@@ -116,7 +119,11 @@ def open_session(*, user: User, device: Device, now: datetime) -> Tokens:
 def refresh(*, token: str, device: Device, now: datetime) -> tuple[User, Tokens]:
     """The next pair of tokens. Raises InvalidToken; for a token that was used before, after ending its session."""
     claims = _read(token, now=now)
-    answer = _rotate(claims, device, now=now)
+    try:
+        answer = _rotate(claims, device, now=now)
+    except IntegrityError:
+        # Its row was purged meanwhile: once more, which finds none.
+        answer = _rotate(claims, device, now=now)
     if answer is None:
         raise InvalidToken
     return answer
@@ -142,17 +149,31 @@ def _rotate(claims: _RefreshClaims, device: Device, *, now: datetime) -> tuple[U
         .first()
     )
     if presented is None:
+        if claims.iat < (now - KEEP_REPLACED).timestamp():
+            _end_of_purged(claims, now=now)
         return None
     session, user = presented.session, presented.session.user
     if session.ended_at is not None or session.expires_at <= now or not user.is_active:
         return None
     successor = _successor_of(presented, device, now=now)
     if successor is None:
-        if end_one(session_id=session.pk, user_id=user.pk, by=None, reason="refresh_reused", now=now):
-            notices.notify(user_id=user.pk, kind="session_reused", now=now)
+        _end_reused(session, now=now)
         return None
     Session.objects.filter(pk=session.pk).update(last_seen_at=now)
     return user, _tokens(session, user, successor, now=now)
+
+
+def _end_of_purged(claims: _RefreshClaims, *, now: datetime) -> None:
+    """End the session of an old token of ours that has no row: of a living session only those replaced are purged."""
+    alive = Session.objects.filter(pk=claims.sid, user_id=int(claims.sub), ended_at=None, expires_at__gt=now)
+    session = alive.filter(user__is_active=True).first()
+    if session is not None:
+        _end_reused(session, now=now)
+
+
+def _end_reused(session: Session, *, now: datetime) -> None:
+    if end_one(session_id=session.pk, user_id=session.user_id, by=None, reason="refresh_reused", now=now):
+        notices.notify(user_id=session.user_id, kind="session_reused", now=now)
 
 
 def _successor_of(presented: RefreshToken, device: Device, *, now: datetime) -> RefreshToken | None:

@@ -10,6 +10,7 @@ INSERT INTO core_clock (id, offset_ms) VALUES (1, 0);
 BUSY = """
 ALTER TABLE core_event SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 ALTER TABLE core_job SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
+ALTER TABLE core_idempotent_answer SET (autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE core_room_head SET (autovacuum_vacuum_scale_factor = 0.02, fillfactor = 70);
 """
 

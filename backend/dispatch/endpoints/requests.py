@@ -116,7 +116,10 @@ def read_assistance(request: HttpRequest, response: HttpResponse, assistance_id:
     "/assistance/{assistance_id}/track/", response=TrackOut, auth=auth.any_user, operation_id="readAssistanceTrack"
 )
 def read_track(request: HttpRequest, assistance_id: Id) -> TrackOut:
-    """Where the assistant drove since accepting, a point every few seconds, and how long each part took."""
+    """Where the assistant drove since accepting, a point every few seconds, and how long each part took.
+
+    The points are kept for some months (`POSITION_HISTORY_DAYS`); after that there are none.
+    """
     return shapes.show_track(selectors.get_party_assistance(auth.actor(request), assistance_id))
 
 

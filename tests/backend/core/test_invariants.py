@@ -5,17 +5,13 @@ Everything happens in one transaction that is rolled back.
 """
 
 import inspect
-from collections.abc import Iterator
 from datetime import timedelta
-from urllib.parse import unquote, urlsplit
 
 import pytest
-from django.db import connection, connections, transaction
-from pytest_django import DjangoDbBlocker
+from django.db import connection
 
 from backend.accounts.services import signing_in
 from backend.accounts.services.signing_in import Device
-from backend.core.environment import environment
 from backend.core.proof import invariants, prove
 from backend.dispatch.public import ensure_demo_tariffs
 from backend.dispatch.services import progress
@@ -32,30 +28,6 @@ NUMBER_EVERYTHING = """
     )
     UPDATE core_event AS event SET number = placed.place FROM placed WHERE placed.id = event.id
 """
-
-
-@pytest.fixture
-def as_owner(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """This process's connection is the owner's, in a transaction that leaves nothing."""
-    ordinary = connections["default"]
-    owner = connections.create_connection("default")
-    url = urlsplit(environment().owner_url)
-    options = {name: value for name, value in ordinary.settings_dict["OPTIONS"].items() if name != "pool"}
-    owner.settings_dict = {
-        **ordinary.settings_dict,
-        "USER": unquote(url.username or ""),
-        "PASSWORD": unquote(url.password or ""),
-        "OPTIONS": options,
-    }
-    connections["default"] = owner
-    try:
-        with django_db_blocker.unblock(), transaction.atomic():
-            yield
-            transaction.set_rollback(True)
-    finally:
-        with django_db_blocker.unblock():
-            owner.close()
-        connections["default"] = ordinary
 
 
 @pytest.fixture
