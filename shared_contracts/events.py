@@ -262,6 +262,45 @@ class BookingReminder(Event):
     address: str
 
 
+class NotificationOut(BaseModel):
+    """Something that a person was told, in their language."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: int
+    type: str = Field(examples=["assistance.accepted"])
+    title: str = Field(examples=["Amel Hamdi is coming"])
+    body: str = Field(examples=["Your request was accepted. You can follow the way in the app."])
+    reference: str = Field(description="The thing that it is about; empty for none.", examples=["assistance:7"])
+    is_read: bool
+    read_at: datetime | None
+    created_at: datetime
+
+
+class NotificationCreated(Event):
+    """This person was told something new."""
+
+    type: ClassVar[str] = "notification.created"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    notification: NotificationOut
+    unread_count: int = Field(description="How many this person has not read now.")
+
+
+class NotificationChanged(Event):
+    """This person has read or deleted notifications, perhaps on another device."""
+
+    type: ClassVar[str] = "notification.changed"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    change: Literal["read", "deleted"]
+    notification_id: int | None = Field(description="The one; null for many.")
+    up_to: int | None = Field(
+        description="Of many, the last one's id: all up to it were read, or all read ones up to it were deleted."
+    )
+    unread_count: int
+
+
 class Location(BaseModel):
     """A live location on its way to the others of a job, or to the console. Carries no number and is never replayed."""
 
@@ -293,6 +332,8 @@ NUMBERED: tuple[type[Event], ...] = (
     ReviewCreated,
     BookingUpdated,
     BookingReminder,
+    NotificationCreated,
+    NotificationChanged,
 )
 """Every event that the backend emits. An event missing here cannot be emitted."""
 

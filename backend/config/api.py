@@ -12,6 +12,7 @@ from backend.core.rendering import MsgspecRenderer
 from backend.dispatch.endpoints import router as dispatch
 from backend.media.endpoints import router as media
 from backend.messaging.endpoints import router as messaging
+from backend.notifications.endpoints import router as notifications
 from backend.scheduling.endpoints import router as scheduling
 
 DESCRIPTION = """
@@ -40,6 +41,7 @@ TAGS = [
     {"name": "dispatch", "description": "Roadside assistance: ask, offer, accept, follow, complete, rate."},
     {"name": "scheduling", "description": "Bookings, opening hours, chairs, free slots and calendars."},
     {"name": "messaging", "description": "Conversations between the people of a job."},
+    {"name": "notifications", "description": "What people are told, through which channels, and how they want it."},
 ]
 
 
@@ -65,6 +67,7 @@ api.add_router("", media, tags=["media"])
 api.add_router("", dispatch, tags=["dispatch"])
 api.add_router("", scheduling, tags=["scheduling"])
 api.add_router("", messaging, tags=["messaging"])
+api.add_router("", notifications, tags=["notifications"])
 for _path, _operation in openapi.operations(api):
     openapi.refuse_unknown_query(_operation)
 

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "backend.messaging",
     "backend.dispatch",
     "backend.scheduling",
+    "backend.notifications",
 ]
 MIDDLEWARE = [
     "backend.core.middleware.RequestContext",

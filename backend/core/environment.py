@@ -3,11 +3,14 @@
 A missing or wrong value stops the start with a sentence (`SettingsError`), never with a traceback.
 """
 
+import base64
 import ipaddress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,6 +18,8 @@ from shared_contracts.token_keys import MINIMUM_SECRET_BYTES, TokenKey, parse_te
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVELOPMENT_SECRET = "development-only-secret-key-not-for-production"  # noqa: S105 - refused in production
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 # Read by ourselves: pydantic-settings would add the keys in `.env` to those in the environment, and none could retire.
@@ -29,6 +34,28 @@ class OpenIdProvider(BaseModel):
     issuers: tuple[str, ...] = Field(min_length=1)
     client_ids: tuple[str, ...] = Field(min_length=1)
     jwks_url: str = Field(pattern=r"^https?://[!-~]+$")
+
+
+class FcmAccount(BaseModel):
+    """A Google service account that may send pushes: what matters of the JSON file that Google gives."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    project_id: str = Field(pattern=r"^[a-z0-9-]+$")
+    client_email: str = Field(min_length=1)
+    private_key: str
+    token_uri: str = Field("https://oauth2.googleapis.com/token", pattern=r"^https?://\S+$")
+
+    @field_validator("private_key")
+    @classmethod
+    def check_key(cls, value: str) -> str:
+        try:
+            is_rsa = isinstance(load_pem_private_key(value.encode(), None), RSAPrivateKey)
+        except (TypeError, ValueError):
+            is_rsa = False
+        if not is_rsa:
+            raise ValueError("the private_key is no RSA key in PEM")
+        return value
 
 
 class SettingsError(Exception):
@@ -97,6 +124,15 @@ class Environment(BaseSettings):
     sms_per_day: int = Field(1000, ge=1)
     sms_per_prefix_per_day: int = Field(500, ge=1)
 
+    vapid_private_key: str = Field("", pattern=r"^([A-Za-z0-9_-]{43}=?)?$")
+    vapid_subject: str = Field("mailto:no-reply@localhost", pattern=r"^(mailto:|https://)\S+$")
+    fcm_service_account: Annotated[FcmAccount | None, NoDecode, BeforeValidator(parse_texts)] = None
+    fcm_url: str = Field("https://fcm.googleapis.com", pattern=r"^https?://\S+$")
+    fan_out_per_second: int = Field(50, ge=1, le=10_000)
+    message_push_seconds: int = Field(10, ge=0, le=3600)
+    notifications_read_days: int = Field(90, ge=1, le=3650)
+    notifications_unread_days: int = Field(180, ge=1, le=3650)
+
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -125,6 +161,13 @@ class Environment(BaseSettings):
     def check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)
+        return value
+
+    @field_validator("vapid_private_key")
+    @classmethod
+    def check_vapid_key(cls, value: str) -> str:
+        if value and not 0 < int.from_bytes(base64.urlsafe_b64decode(value.rstrip("=") + "="), "big") < P256_ORDER:
+            raise ValueError("it is no private key of P-256")
         return value
 
     @field_validator("wave_radii_km")

@@ -81,7 +81,7 @@ class TestOutsideCalls:
 
 
 class TestModules:
-    MODULES = ("accounts", "media", "catalog", "messaging", "dispatch", "scheduling")
+    MODULES = ("accounts", "media", "catalog", "messaging", "dispatch", "scheduling", "notifications")
 
     def test_a_module_sees_of_another_only_what_is_public(self) -> None:
         found = []
@@ -114,6 +114,7 @@ class TestShape:
             "media": {"decoding"},
             "messaging": {"rooms"},
             "scheduling": {"slots"},
+            "notifications": {"table", "push", "personal", "locale", "templates"},
         }
         for module in TestModules.MODULES:
             folder = ROOT / "backend" / module

@@ -9,9 +9,13 @@ from typing import Any
 from django.db import connection, transaction
 
 from backend.accounts.models import User
+from backend.core import clock
 from backend.dispatch import public as dispatch
+from backend.notifications.models import Delivery
+from backend.notifications.services.unsubscribing import link_for
 from shared_contracts.events import PositionReport
 from tests.support.api import Api
+from tests.support.jobs import run_jobs
 from tests.support.people import Member, make_member
 
 ACTORS = (
@@ -39,7 +43,11 @@ class World:
 
     def path(self, template: str, **other: int) -> str:
         """`/assistance/{job}/` with the ids of this world, or others."""
-        return template.format(**{"username": self.members["client"].user.username, **self.ids, **other})
+        texts = {
+            "username": self.members["client"].user.username,
+            "token": link_for(user_id=self.members["client"].id, type_="announcement").split("/")[-2],
+        }
+        return template.format(**{**texts, **self.ids, **other})
 
 
 def make_world() -> World:
@@ -85,8 +93,28 @@ def make_world() -> World:
         "document": shown.body["id"],
         "job": job,
         "conversation": accepted.body["conversation_id"],
+        **_notified(members["client"]),
     }
     return World(members, ids)
+
+
+def _notified(member: Member) -> dict[str, int]:
+    """What this person is told of, a device of theirs, and an e-mail that did not arrive."""
+    run_jobs("notifications.tell_of_event")
+    told = Api().as_(member).get("/notifications/")
+    assert told.body["results"], told.body
+    device = Api().as_(member).post("/devices/", {"kind": "fcm", "token": "the-client's"})
+    assert device.status == 201, device.body
+    notification = told.body["results"][0]["id"]
+    given_up = Delivery.objects.create(
+        notification_id=notification,
+        user_id=member.id,
+        channel="email",
+        status="undelivered",
+        due_at=clock.now(),
+        created_at=clock.now(),
+    )
+    return {"notification": notification, "device": device.body["id"], "delivery": given_up.pk}
 
 
 @contextmanager

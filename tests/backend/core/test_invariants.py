@@ -19,6 +19,7 @@ from backend.dispatch.states import Status
 from backend.messaging import services as messaging
 from tests.backend.dispatch.conftest import Job, Stage
 from tests.conftest import Moment
+from tests.support.jobs import run_jobs
 
 NUMBER_EVERYTHING = """
     WITH placed AS (
@@ -48,6 +49,7 @@ def town(as_owner: None, at: Moment) -> Stage:
     user = stage.client().user
     tokens = signing_in.open_session(user=user, device=Device("127.0.0.1", "tests"), now=stage.now)
     _rotate(tokens.refresh, stage)
+    run_jobs("notifications.tell_of_event")
     execute(NUMBER_EVERYTHING)
     execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # no table is altered while checks wait
     return stage
@@ -115,6 +117,10 @@ PLANTED: dict[str, str] = {
     "messaging.departures_were_announced": "DELETE FROM core_event WHERE type = 'member.removed'",
     "messaging.numbers_follow_causes": SWAPPED.format("conversation"),
     "messaging.messages_are_events": "DELETE FROM core_event WHERE type = 'message.created'",
+    "notifications.unread_is_counted": "UPDATE notifications_inbox SET unread = unread + 1",
+    "notifications.what_is_shown_was_told": "DELETE FROM core_event WHERE type = 'notification.created'",
+    "notifications.what_is_queued_is_under_way": "DELETE FROM core_job WHERE name = 'notifications.deliver'",
+    "notifications.what_waits_is_gathered": "UPDATE notifications_delivery SET status = 'waiting'",
     "dispatch.one_winner_per_round": """
         UPDATE dispatch_offer SET status = 'accepted' WHERE status = 'open'""",
     "dispatch.one_open_job_per_assistant": "DROP INDEX assistance_one_open_per_assistant;"

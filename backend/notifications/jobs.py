@@ -1,0 +1,66 @@
+"""What notifications does in the background: telling people, sending, the daily e-mail, forgetting."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from backend.core.jobs import OutsideCall, enqueue, job, outside_job
+from backend.core.timetable import every
+from backend.notifications import subscribers
+from backend.notifications.services import delivering, forgetting, gathering, telling
+from backend.notifications.values import NotificationType, Telling
+from shared_contracts.jobs import Queue
+
+
+@job("notifications.tell_of_event")
+def tell_of_event(
+    *,
+    now: datetime,
+    type: str,  # noqa: A002 - the argument of every subscriber
+    event: Mapping[str, Any],
+    rooms: list[str],
+    event_id: int | None,
+    **_: object,
+) -> None:
+    """Tell whoever an event concerns, once."""
+    subscribers.tell_of(type_=type, event=event, rooms=rooms, event_id=event_id, now=now)
+
+
+@job("notifications.tell", queue=Queue.BULK)
+def tell(
+    *,
+    now: datetime,
+    type: str,  # noqa: A002 - the notification's
+    user_ids: list[int],
+    values: Mapping[str, Any],
+    reference: str,
+    source: str,
+    begin_at: str,
+    **_: object,
+) -> None:
+    """Tell up to 500 people of a fan-out."""
+    one = Telling(type=NotificationType(type), user_ids=user_ids, values=values, reference=reference)
+    telling.tell(one, source=source, now=now, begin_at=datetime.fromisoformat(begin_at))
+
+
+@outside_job("notifications.deliver", max_attempts=24, first_pause=timedelta(seconds=2), dead_letter=delivering.give_up)
+def deliver(*, now: datetime, delivery_id: int, **_: object) -> OutsideCall | None:
+    """Send one notification through one channel, to one device."""
+    return delivering.prepare(delivery_id=delivery_id, now=now)
+
+
+@job("notifications.write_daily_email", queue=Queue.BULK)
+def write_daily_email(*, now: datetime, user_id: int, **_: object) -> None:
+    gathering.write_daily_email(user_id=user_id, now=now)
+
+
+@job("notifications.purge", queue=Queue.BULK)
+def purge(*, now: datetime, after_device: int = 0, **_: object) -> None:
+    """Forget a batch, and leave the rest to a job of its own."""
+    more = forgetting.forget(now=now)
+    last_device = forgetting.forget_devices(after_id=after_device)
+    if more or last_device is not None:
+        enqueue("notifications.purge", now=now, after_device=last_device or 2**62)
+
+
+every(name="notifications.purge", seconds=3600, job="notifications.purge")
