@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, get_origin
 
+from django.core.exceptions import TooManyFilesSent
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload, TemporaryFileUploadHandler
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
+from pydantic import ValidationError
 from pydantic_core import core_schema
 
 from backend.core.auth import authenticate
@@ -55,10 +57,12 @@ def receives_file(
                 authenticate(request)
                 _read(request, max_bytes=max_bytes)
                 _refuse_unknown(request, form)
-                if prepare is not None:
+                if prepare is not None and _fits(request, form):
                     request.callout_prepared = prepare(_file_of(request))  # type: ignore[attr-defined]
             except NotAuthenticated:
                 return view(request, *args, **kwargs)
+            except TooManyFilesSent:
+                return problem_response(invalid_field("file.file", "one file is wanted"))
             except MultiPartParserError:
                 return problem_response(Malformed("The form cannot be read."))
             except Exception as error:  # noqa: BLE001 - Django's other complaints about a body, turned into problems
@@ -98,6 +102,23 @@ def _refuse_unknown(request: HttpRequest, form: type[QueryIn]) -> None:
     unknown += [f"file.{name}" for name in request.FILES if name != "file"]
     if unknown:
         raise invalid_field(unknown[0][:100], "this field is not known here", code=ErrorCode.UNKNOWN_FIELD)
+    for name, values in request.POST.lists():
+        if len(values) > 1 and get_origin(form.model_fields[name].annotation) is not list:
+            raise invalid_field(f"form.{name}", "this field stands here twice")
+
+
+def _fits(request: HttpRequest, form: type[QueryIn]) -> bool:
+    """Whether the other fields are valid; if not, Ninja says so, and nothing is done with the file."""
+    try:
+        form.model_validate(
+            {
+                name: values if get_origin(form.model_fields[name].annotation) is list else values[-1]
+                for name, values in request.POST.lists()
+            }
+        )
+    except ValidationError:
+        return False
+    return True
 
 
 def _file_of(request: HttpRequest) -> TemporaryUploadedFile:
