@@ -55,6 +55,7 @@ class ErrorCode(StrEnum):
     TOO_MANY_SERVICES = "too_many_services"
     TOO_MANY_PICTURES = "too_many_pictures"
     REQUEST_IN_FLIGHT = "request_in_flight"
+    ACCOUNT_IN_USE = "account_in_use"
     TWO_FACTOR_ON = "two_factor_on"
     TWO_FACTOR_OFF = "two_factor_off"
     # 412

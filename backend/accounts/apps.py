@@ -9,6 +9,7 @@ class AccountsConfig(AppConfig):
         from backend.accounts import (  # noqa: PLC0415 - models exist only from here on
             invariants,  # noqa: F401
             jobs,  # noqa: F401
+            personal_data,  # noqa: F401
             rooms,
             sessions,
         )

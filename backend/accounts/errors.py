@@ -50,5 +50,11 @@ class InvalidCode(ValidationFailed):
     code, title = ErrorCode.INVALID_CODE, "This code is wrong, or works no more: ask for a new one."
 
 
+class AccountInUse(Problem):
+    """Carries `obstacles`: what has to be brought to an end first, each with `code` and `detail`."""
+
+    code, title = ErrorCode.ACCOUNT_IN_USE, "Something of this account is under way: bring it to an end first."
+
+
 class TooManyAddresses(Problem):
     code, title = ErrorCode.TOO_MANY_ADDRESSES, "Fifty addresses are kept at most: delete one first."

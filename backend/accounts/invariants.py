@@ -31,3 +31,25 @@ must_hold(
         AND NOT EXISTS (SELECT FROM accounts_assistant_profile AS profile WHERE profile.user_id = person.id)
     """,
 )
+
+must_hold(
+    "accounts.the_deleted_left_nothing",
+    "Of a deleted account nothing is left that was personal.",
+    """
+    SELECT person.id, person.username, left_over.kind FROM accounts_user AS person
+    CROSS JOIN LATERAL (
+        SELECT 'session' AS kind FROM accounts_session AS session
+        WHERE session.user_id = person.id
+            AND (session.ended_at IS NULL OR session.agent <> '' OR session.client_address IS NOT NULL)
+        UNION ALL SELECT 'assistant' FROM accounts_assistant_profile WHERE user_id = person.id
+        UNION ALL SELECT 'address' FROM accounts_address WHERE user_id = person.id
+        UNION ALL SELECT 'identity' FROM accounts_external_identity WHERE user_id = person.id
+        UNION ALL SELECT 'second factor' FROM accounts_second_factor WHERE user_id = person.id
+        UNION ALL SELECT 'skill' FROM accounts_user_skill WHERE user_id = person.id
+        UNION ALL SELECT 'invitation' FROM accounts_invitation WHERE accepted_by_id = person.id
+        UNION ALL SELECT 'answer' FROM core_idempotent_answer
+        WHERE core_idempotent_answer.user_id = person.id AND created_at < person.deleted_at
+    ) AS left_over
+    WHERE person.deleted_at IS NOT NULL
+    """,
+)

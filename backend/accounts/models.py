@@ -1,6 +1,8 @@
 """People, how they prove who they are, their sessions, and what assistants must show: vehicle and licence."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.postgres.fields import ArrayField
@@ -40,8 +42,44 @@ class Skill(models.Model):
         ]
 
 
+DELETED_NAME = "Deleted account"
+"""How everybody who is gone is called, and nobody else: apps may show it in words of their own."""
+
+NOBODY: Mapping[str, Any] = {
+    "name": DELETED_NAME,
+    "first_name": "",
+    "last_name": "",
+    "email": None,
+    "email_verified_at": None,
+    "phone_number": None,
+    "phone_verified_at": None,
+    "roles": [],
+    "is_active": False,
+    "is_verified": False,
+    "bio": "",
+    "city": "",
+    "country": "",
+    "address": "",
+    "lat": None,
+    "lng": None,
+    "time_zone": "UTC",
+    "language": "en",
+    "hide_presence": False,
+    "photo": "",
+    "password": "!",
+}
+"""The columns of a person whose account was deleted. What stays is the id, and when they came and went."""
+
+
+def _holding(values: Mapping[str, Any]) -> Q:
+    return Q(**{f"{name}__isnull" if value is None else name: value is None or value for name, value in values.items()})
+
+
 class User(AbstractBaseUser):
-    """A person. E-mail and phone number may be missing, but not both; the username is always there."""
+    """A person. E-mail and phone number may be missing, but not both; the username is always there.
+
+    The row of who was deleted stays, because what they did refers to it: it is NOBODY's.
+    """
 
     last_login = None  # the sessions know
 
@@ -79,6 +117,8 @@ class User(AbstractBaseUser):
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True)
+    """When the person had the account deleted; all that was theirs is gone from this row."""
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS = []
@@ -90,7 +130,13 @@ class User(AbstractBaseUser):
             models.UniqueConstraint(Lower("email"), name="user_email_once"),
             models.UniqueConstraint(fields=["phone_number"], condition=Q(phone_signs_in=True), name="user_phone_once"),
             models.CheckConstraint(
-                condition=Q(email__isnull=False) | Q(phone_number__isnull=False), name="user_reachable"
+                condition=Q(email__isnull=False) | Q(phone_number__isnull=False) | Q(deleted_at__isnull=False),
+                name="user_reachable",
+            ),
+            models.CheckConstraint(
+                condition=Q(deleted_at__isnull=True) & ~Q(name=DELETED_NAME)
+                | Q(deleted_at__isnull=False, username__startswith="~") & _holding(NOBODY),
+                name="user_deleted_is_nobody",
             ),
             models.CheckConstraint(
                 # A comparison with null would be let pass.
@@ -99,7 +145,9 @@ class User(AbstractBaseUser):
                 name="user_place_on_earth",
             ),
             models.CheckConstraint(
-                condition=Q(roles__contained_by=[role.value for role in Role]) & ~Q(roles=[]), name="user_has_roles"
+                condition=Q(roles__contained_by=[role.value for role in Role])
+                & (~Q(roles=[]) | Q(deleted_at__isnull=False)),
+                name="user_has_roles",
             ),
         ]
 

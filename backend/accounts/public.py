@@ -28,6 +28,7 @@ from backend.accounts.selectors import (
     manager_ids,
     people,
     photo_links,
+    photo_of,
     roles_of,
     skills_of,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "photo_file",
     "photo_links",
     "photo_links_of",
+    "photo_of",
     "register_user",
     "roles_of",
     "set_location",

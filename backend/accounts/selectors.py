@@ -62,6 +62,11 @@ def get_own(actor: Actor) -> User:
     return user
 
 
+def photo_of(user_id: int) -> str:
+    """The folder of this person's photo, or "". One query."""
+    return User.objects.filter(pk=user_id).values_list("photo", flat=True).first() or ""
+
+
 def photo_links(photo: str, *, now: datetime) -> dict[str, str] | None:
     """The addresses of a photo's squares by the names of PHOTO_SIZES; None without a photo. No query.
 

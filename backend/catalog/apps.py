@@ -6,4 +6,4 @@ class CatalogConfig(AppConfig):
     label = "catalog"
 
     def ready(self) -> None:
-        from backend.catalog import invariants  # noqa: F401, PLC0415 - registers itself
+        from backend.catalog import invariants, personal_data  # noqa: F401, PLC0415 - register themselves

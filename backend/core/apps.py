@@ -6,6 +6,6 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from backend.core import checks, invariants, logs, purging  # noqa: F401, PLC0415 - register themselves here
+        from backend.core import checks, invariants, logs, own_data, purging  # noqa: F401, PLC0415 - register themselves here
 
         logs.configure()

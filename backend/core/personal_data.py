@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from django.db.models import QuerySet
+
+BATCH = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -49,6 +53,15 @@ class Erase(Protocol):
     """
 
     def __call__(self, *, user_id: int, now: datetime) -> None: ...
+
+
+def rows_of(found: QuerySet[Any], *columns: str) -> Iterator[dict[str, Any]]:
+    """These columns of all the rows, in order of their keys, a thousand in memory at a time: what parts are made of."""
+    last = 0
+    while batch := list(found.filter(pk__gt=last).order_by("pk").values("pk", *columns)[:BATCH]):
+        last = batch[-1]["pk"]
+        for row in batch:
+            yield {column: row[column] for column in columns}
 
 
 Obstacles = Callable[[int], Sequence[Obstacle]]

@@ -7,7 +7,7 @@ class DispatchConfig(AppConfig):
 
     def ready(self) -> None:
         from backend.accounts.public import ASSISTANT_CHANGED  # noqa: PLC0415 - models exist only from here on
-        from backend.dispatch import invariants, jobs, rooms  # noqa: F401, PLC0415
+        from backend.dispatch import invariants, jobs, personal_data, rooms  # noqa: F401, PLC0415
         from backend.dispatch.selectors import hot, people  # noqa: PLC0415
         from backend.dispatch.services.duty import take_over_changes  # noqa: PLC0415
 

@@ -26,3 +26,9 @@ def purge(*, now: datetime, **_: object) -> None:
 
 
 every(name="dispatch.purge", seconds=3600, job="dispatch.purge")
+
+
+@job("dispatch.forget_tracks", queue=Queue.BULK)
+def forget_tracks(*, now: datetime, user_id: int, **_: object) -> None:
+    if forgetting.forget_tracks(user_id=user_id):
+        enqueue("dispatch.forget_tracks", now=now, user_id=user_id)

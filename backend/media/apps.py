@@ -6,4 +6,4 @@ class MediaConfig(AppConfig):
     label = "media"
 
     def ready(self) -> None:
-        from backend.media import invariants, jobs  # noqa: F401, PLC0415 - models exist only from here on
+        from backend.media import invariants, jobs, personal_data  # noqa: F401, PLC0415 - models exist only from here on

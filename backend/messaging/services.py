@@ -18,6 +18,7 @@ from shared_contracts.events import MemberAdded, MemberRemoved, MessageCreated, 
 from shared_contracts.rooms import conversation_room
 
 MAX_MEMBERS = 100
+LEFT_AT_ONCE = 100
 
 
 @transaction.atomic
@@ -84,6 +85,16 @@ def remove_member(*, conversation_id: int, user_id: int, now: datetime) -> None:
         person = accounts.person(user_id)
         event = MemberRemoved(user=Person(id=person.id, name=person.name))
         emit(event, rooms=[conversation_room(conversation_id)], now=now)
+
+
+@transaction.atomic
+def leave_conversations(*, user_id: int, now: datetime) -> bool:
+    """Take somebody out of up to a hundred of their conversations; true when there may be more."""
+    stays = Member.objects.filter(user_id=user_id, left_at=None).order_by("conversation_id")
+    conversation_ids = list(stays.values_list("conversation_id", flat=True)[:LEFT_AT_ONCE])
+    for conversation_id in conversation_ids:
+        remove_member(conversation_id=conversation_id, user_id=user_id, now=now)
+    return len(conversation_ids) == LEFT_AT_ONCE
 
 
 @transaction.atomic

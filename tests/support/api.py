@@ -59,8 +59,8 @@ class Api:
     def patch(self, path: str, body: Any = None) -> Answer:
         return self._send("PATCH", path, body)
 
-    def delete(self, path: str) -> Answer:
-        return self._send("DELETE", path, None)
+    def delete(self, path: str, body: Any = None) -> Answer:
+        return self._send("DELETE", path, body)
 
     def raw(self, method: str, path: str, body: bytes, content_type: str = "application/json") -> Answer:
         return self._answer(

@@ -1,6 +1,6 @@
 """The operations of accounts, by use case."""
 
-from backend.accounts.endpoints import account, directory, recovery
+from backend.accounts.endpoints import account, directory, own_account, recovery
 from backend.accounts.endpoints.router import router
 
-__all__ = ["account", "directory", "recovery", "router"]
+__all__ = ["account", "directory", "own_account", "recovery", "router"]

@@ -101,6 +101,9 @@ Password = Annotated[Text, Field(max_length=128, examples=["correct horse batter
 City = Annotated[Line, Field(max_length=100, examples=["Algiers"])]
 Country = Annotated[Line, Field(max_length=2, examples=["DZ"]), AfterValidator(_country)]
 Address = Annotated[Line, Field(max_length=300, examples=["12 rue Didouche Mourad"])]
+Bio = Annotated[Line, Field(max_length=1000, examples=["Twelve years on the road."])]
+TimeZone = Annotated[Line, Field(max_length=64, examples=["Africa/Algiers"]), AfterValidator(_time_zone)]
+Language = Annotated[str, Field(max_length=10, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", examples=["fr"])]
 VehicleType = Annotated[Line, Field(min_length=1, max_length=100, examples=["Renault tow truck"])]
 RegistrationNumber = Annotated[
     Line,
@@ -338,15 +341,13 @@ class ProfileIn(In):
         PhoneNumber | None, Field(description="A new one must be verified again; null removes it.")
     ] = LEFT_OUT
     username: Username = LEFT_OUT
-    bio: Annotated[Line, Field(max_length=1000, examples=["Twelve years on the road."])] = LEFT_OUT
+    bio: Bio = LEFT_OUT
     city: City = LEFT_OUT
     country: Country = LEFT_OUT
     address: Address = LEFT_OUT
     location: Annotated[PlaceIn | None, Field(description="Null removes it.")] = LEFT_OUT
-    time_zone: Annotated[Line, Field(max_length=64, examples=["Africa/Algiers"]), AfterValidator(_time_zone)] = LEFT_OUT
-    language: Annotated[str, Field(max_length=10, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", examples=["fr"])] = (
-        LEFT_OUT
-    )
+    time_zone: TimeZone = LEFT_OUT
+    language: Language = LEFT_OUT
     hide_presence: StrictBool = LEFT_OUT
     current_password: Annotated[
         Password | None,

@@ -6,7 +6,7 @@ cannot lock it out. Rows, not Redis: the counts must outlive its restart.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,7 +61,7 @@ def begin(*, identifier: str, user: User | None, agent: str, now: datetime) -> T
     ).exists()
     whose = f"account:{user.pk}" if user else f"identifier:{identifier.lower()}"
     network = _key(f"network:{whose_address(address)}")
-    key = _key(f"{whose}:device:{agent}:{address}" if is_known else whose)
+    key = _key(_of_device(whose, agent, address) if is_known else whose)
     _count([(network, FREE_TRIES_OF_A_NETWORK), (key, FREE_TRIES)], now=now)
     return Tried(key, network)
 
@@ -89,6 +89,13 @@ def forgive_account(user: User) -> None:
     SignInDelay.objects.filter(key__in=[_key(f"account:{user.pk}"), _key(f"proof:{user.pk}")]).delete()
 
 
+def forget_account(*, user_id: int, devices: Iterable[tuple[str, str | None]]) -> None:
+    """Drop what was counted against an account and these devices (agent, address) of it."""
+    whose = f"account:{user_id}"
+    known = (_of_device(whose, agent, address) for agent, address in devices)
+    SignInDelay.objects.filter(key__in=map(_key, [whose, f"proof:{user_id}", *known])).delete()
+
+
 @transaction.atomic
 def _count(keys: Sequence[tuple[str, int]], *, now: datetime) -> None:
     """Against all of them or none: networks first, so that two never wait for each other."""
@@ -99,6 +106,10 @@ def _count(keys: Sequence[tuple[str, int]], *, now: datetime) -> None:
                 next_try_at = SignInDelay.objects.values_list("next_try_at", flat=True).get(key=key)
                 wait = max(1, round((next_try_at - now).total_seconds()))
                 raise RateLimited("Too many tries: wait, then try again.", headers={"Retry-After": str(wait)})
+
+
+def _of_device(whose: str, agent: str, address: str | None) -> str:
+    return f"{whose}:device:{agent}:{address}"
 
 
 def _key(text: str) -> str:

@@ -162,6 +162,20 @@ def ask_for_code(*, user: User, otp: str | None, now: datetime) -> None:
         raise InvalidCredentials
 
 
+def prove_fully(*, actor: Actor, password: str | None, otp: str | None, now: datetime) -> User:
+    """`prove`, and a code where the second factor is on: for what cannot be taken back. Returns the caller's own row.
+
+    Takes a hash and its own transactions, so call it in none. Raises ProofRequired, and RateLimited after wrong
+    passwords.
+    """
+    user = get_own(actor)
+    prove(actor=actor, user=user, password=password, now=now)
+    is_on = SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).exists()
+    if is_on and (otp is None or not take_code(user_id=user.pk, otp=otp, now=now)):
+        raise ProofRequired("A code of the second factor is wanted, too.")
+    return user
+
+
 @transaction.atomic(durable=True)
 def take_code(*, user_id: int, otp: str, now: datetime) -> bool:
     """Use up a code of the authenticator or a recovery code; False for a wrong or used one, or while one has to wait.

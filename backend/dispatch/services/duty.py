@@ -24,6 +24,8 @@ def set_duty(*, actor: Actor, is_active: bool, now: datetime) -> DispatchAssista
     Going off declines the open offers; a job that was accepted goes on. Raises LicenceExpired, or LicenceNotApproved
     where the platform wants the document itself (REQUIRE_APPROVED_LICENCE).
     """
+    if is_active:
+        accounts.hold_active([actor.id])
     profile = accounts.assistant_of(actor.id)
     if is_active:
         _check_licence(profile, today=now.date())
@@ -60,6 +62,16 @@ def take_over_changes(*, user_id: int, now: datetime) -> None:
         row.on_duty = False
         _decline_open_offers(user_id, now=now)
     row.save()
+
+
+@transaction.atomic
+def forget_assistant(*, user_id: int, now: datetime) -> None:
+    """Off duty and off the map for good: duty, position and copies are deleted, open offers declined."""
+    # An offer that is held is being accepted by them: that waits for their account, and is refused when it is gone.
+    mine = Offer.objects.filter(assistant_id=user_id, status=OfferStatus.OPEN)
+    free = list(mine.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+    Offer.objects.filter(pk__in=free).update(status=OfferStatus.DECLINED, answered_at=now)
+    DispatchAssistant.objects.filter(pk=user_id).delete()
 
 
 def _row_of(profile: accounts.AssistantView) -> DispatchAssistant:

@@ -48,5 +48,7 @@ TABLE = {
     "readUserById": public("GET", "/users/by-id/{user}/"),
     "readMe": any_user("GET", "/me/"),
     "updateMe": any_user("PATCH", "/me/", {"city": "Oran"}),
+    "replaceMe": any_user("PUT", "/me/", {"name": "New", "email": "new@x.example"}),
+    "deleteMe": Rule("DELETE", "/me/", exceptions=(("client", 409), ("assistant", 409))),
     "takeRole": Rule("POST", "/me/roles/", {"role": "crew"}),
 }

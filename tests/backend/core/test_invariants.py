@@ -108,6 +108,8 @@ PLANTED: dict[str, str] = {
         SELECT gen_random_uuid(), session_id, parent_id, device, issued_at, expires_at FROM accounts_refresh_token
         WHERE parent_id IS NOT NULL""",
     "accounts.assistants_showed_their_licence": "UPDATE accounts_user SET roles = '{client,assistant}'",
+    "accounts.the_deleted_left_nothing": FREE_OF.format("accounts_user", "user_deleted_is_nobody")
+    + "UPDATE accounts_user SET deleted_at = now() WHERE 'assistant' = ANY(roles)",
     "catalog.standings_are_sums": "UPDATE catalog_provider_standing SET finished_jobs = finished_jobs + 1",
     "media.what_is_shown_is_kept": "UPDATE accounts_user SET photo = 'photos/lost'",
     "media.what_nobody_shows_is_purged": "INSERT INTO media_stored_file (key, created_at)"

@@ -1,0 +1,267 @@
+"""What is left of a person in all modules when their account is deleted: a life full of canaries, and who still has
+something of it afterwards."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.files.base import ContentFile
+from django.db import connection
+from django.db.models import F
+
+from backend.accounts.models import (
+    DELETED_NAME,
+    ExternalIdentity,
+    Invitation,
+    SecondFactor,
+    Session,
+    Skill,
+    User,
+    UserSkill,
+)
+from backend.accounts.public import PHOTO_SIZES, photo_file
+from backend.accounts.services import forgetting
+from backend.core import personal_data
+from backend.core.files import new_key
+from backend.core.models import EventRow, IdempotentAnswer, JobRow
+from backend.core.proof import prove
+from backend.core.purging import purge
+from backend.dispatch.models import Assistance, DispatchAssistant, Offer, Quote, TrackPoint
+from backend.dispatch.public import ensure_demo_tariffs, put_on_duty, record_positions
+from backend.dispatch.states import Status
+from backend.media.models import Document, StoredFile
+from backend.media.services import photos, storing
+from backend.messaging.models import Message
+from shared_contracts.events import PositionReport
+from tests.backend.dispatch.conftest import PICKUP, Job, Stage
+from tests.backend.media.corpus import PDF
+from tests.conftest import Moment
+from tests.support.api import Api
+from tests.support.jobs import run_jobs
+from tests.support.people import make_member
+
+CANARY = "Zquxl"
+"""In everything that is personal. What they wrote to others is marked otherwise: it stays."""
+WORDS = "Hello from the road"
+
+
+class Life:
+    """A person who was a client and an assistant, and the two who worked with them."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.person = make_member(
+            "client",
+            "assistant",
+            now=stage.now,
+            username=f"{CANARY}-1",
+            name=f"{CANARY} Haddad",
+            email=f"{CANARY}@example.org",
+            phone_number="+213550987654",
+            bio=f"{CANARY} bio",
+            city=f"{CANARY} city",
+            address=f"{CANARY} street",
+            assistant={
+                "vehicle_type": f"{CANARY} truck",
+                "licence_number": f"{CANARY}-L",
+                "vehicle_registration_number": f"{CANARY}-R",
+            },
+        )
+        Session.objects.filter(user=self.person.user).update(agent=f"{CANARY}Phone", client_address="203.0.113.77")
+        self.api = Api().as_(self.person)
+        self._own()
+        self.asked = self._as_client()
+        self.worked = self._as_assistant()
+
+    def _own(self) -> None:
+        now, user = self.stage.now, self.person.user
+        SecondFactor.objects.create(user=user, sealed_secret=b"sealed", created_at=now)
+        ExternalIdentity.objects.create(user=user, issuer="https://id.example", subject=CANARY, created_at=now)
+        Invitation.objects.create(email=f"{CANARY}@EXAMPLE.org", created_at=now, expires_at=now + timedelta(days=7))
+        skill = Skill.objects.create(name="Winching", created_at=now)
+        UserSkill.objects.create(user=user, skill=skill, created_at=now)
+        kept = self.api.with_headers(Idempotency_Key="k-1").post(
+            "/me/addresses/", {"street_address": f"{CANARY} 1", "city": "Oran"}
+        )
+        assert kept.status == 201, kept.body
+        assert IdempotentAnswer.objects.filter(user_id=self.person.id).exists()
+        assert self.api.upload("POST", "/documents/", PDF, type="identity").status == 201
+        photo = new_key("photos")
+        squares = {photo_file(photo, size): ContentFile(b"a square") for size in PHOTO_SIZES.values()}
+        storing.keep(squares, content_type="image/webp", now=now)
+        photos._show(self.person.actor, photo, now=now)
+
+    def _as_client(self) -> Job:
+        assistant = self.stage.assistant(name="Bilal Assistant")
+        quote = self.api.post(
+            "/assistance/quote/",
+            {"service_type": "towing", "pickup": {"lat": PICKUP.lat, "lng": PICKUP.lng}, "vehicle_class": "light"},
+        )
+        assert quote.status in {200, 201}, quote.body
+        assistance = self.stage.request(self.person, note=f"{CANARY}: call me").assistance
+        return self._finish(Job(self.person, assistant, assistance))
+
+    def _as_assistant(self) -> Job:
+        put_on_duty(user_id=self.person.id, lat=PICKUP.lat, lng=PICKUP.lng, now=self.stage.now)
+        client = self.stage.client(name="Chafia Client")
+        return self._finish(Job(client, self.person, self.stage.request(client).assistance))
+
+    def _finish(self, job: Job) -> Job:
+        stage = self.stage
+        stage.accept(job.assistant, job.assistance)
+        stage.at.forward(minutes=1)
+        report = PositionReport(lat=PICKUP.lat, lng=PICKUP.lng, at=stage.now)
+        record_positions(reports={job.assistant.id: report}, now=stage.now)
+        for side in (job.client, job.assistant):
+            said = Api().as_(side).post(f"{job.path}messages/", {"content": f"{WORDS}, {side.id}"})
+            assert said.status == 201, said.body
+        stage.move(job.assistant, job.fresh(), Status.ONGOING)
+        stage.move(job.assistant, job.fresh(), Status.COMPLETED)
+        rated = Api().as_(job.client).post(f"{job.path}rating/", {"rating": 5, "comment": f"Good, {job.client.id}"})
+        assert rated.status in {200, 201}, rated.body
+        return job
+
+    def end(self) -> None:
+        answer = self.api.delete("/me/")
+        assert answer.status == 204, answer.body
+
+
+@pytest.fixture
+def stage(db: None, at: Moment) -> Stage:
+    ensure_demo_tariffs(now=at.now)
+    return Stage(at)
+
+
+@pytest.fixture
+def life(stage: Stage) -> Life:
+    return Life(stage)
+
+
+def tables_with(text: str) -> set[str]:
+    """The tables that hold this text in any column."""
+    found = set()
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT EXISTS (SELECT FROM "{table}" t WHERE t::text ILIKE %s)', [f"%{text}%"])
+            if cursor.fetchone() == (True,):
+                found.add(table)
+    return found
+
+
+class TestWhatIsLeft:
+    @pytest.mark.parametrize("trace", [CANARY, "550987654", "203.0.113.77"])
+    def test_nothing_personal_after_a_week_and_next_to_nothing_at_once(self, life: Life, trace: str) -> None:
+        """The events and jobs of a week, and a day's requests for codes, run out by themselves."""
+        assert tables_with(trace)
+        life.end()
+        run_jobs("messaging.leave_conversations", "dispatch.forget_tracks")
+        assert tables_with(trace) <= {"core_event", "core_job", "accounts_code"}
+        later = life.stage.at.forward(days=8)
+        EventRow.objects.update(number=F("id"))
+        JobRow.objects.filter(status="pending").update(status="done", finished_at=life.stage.now - timedelta(days=8))
+        purge(now=later)
+        forgetting.forget(now=later)
+        assert tables_with(trace) == set()
+
+    def test_no_file(self, life: Life, files_folder: Path) -> None:
+        keys = set(StoredFile.objects.values_list("key", flat=True))
+        assert len(keys) == 4
+        life.end()
+        storing.purge(now=life.stage.now)
+        assert not StoredFile.objects.exists()
+        assert not [key for key in keys if (files_folder / key).exists()]
+        assert not Document.objects.exists()
+
+    def test_no_place(self, life: Life) -> None:
+        life.end()
+        run_jobs("dispatch.forget_tracks")
+        me = life.person.id
+        assert not DispatchAssistant.objects.filter(pk=me).exists()
+        assert not Quote.objects.filter(user_id=me).exists()
+        assert set(TrackPoint.objects.values_list("assistance_id", flat=True)) == {life.asked.assistance.pk}
+        asked = life.asked.fresh()
+        assert (asked.pickup_lat, asked.pickup_lng, asked.note) == (36.75, 3.06, "")
+        # Where another asked for help is the other's.
+        assert life.worked.fresh().pickup == PICKUP
+
+    def test_the_books_stay(self, life: Life) -> None:
+        before = list(Assistance.objects.order_by("pk").values("status", "total_price", "distance_m", "client_id"))
+        life.end()
+        assert list(Assistance.objects.order_by("pk").values("status", "total_price", "distance_m", "client_id")) == (
+            before
+        )
+        assert Message.objects.count() == 4
+
+    def test_the_other_side_reads_on_and_sees_no_name(self, life: Life) -> None:
+        life.end()
+        run_jobs("messaging.leave_conversations")
+        other = Api().as_(life.asked.assistant)
+        job = other.get(life.asked.path)
+        assert job.status == 200
+        assert job.body["client"] == {"id": life.person.id, "name": DELETED_NAME, "phone_number": None}
+        messages = other.get(f"{life.asked.path}messages/").body["results"]
+        assert sorted((one["sender"]["name"], one["content"]) for one in messages) == [
+            ("Bilal Assistant", f"{WORDS}, {life.asked.assistant.id}"),
+            (DELETED_NAME, f"{WORDS}, {life.person.id}"),
+        ]
+
+    def test_the_rooms_are_told_that_they_left(self, life: Life) -> None:
+        life.end()
+        run_jobs("messaging.leave_conversations")
+        left = EventRow.objects.filter(type="member.removed").order_by("id").values_list("room", "data")
+        gone = f'{{"user":{{"id":{life.person.id},"name":"{DELETED_NAME}"}}}}'
+        rooms = [f"conversation:{job.fresh().conversation_id}" for job in (life.asked, life.worked)]
+        assert list(left) == [(room, gone) for room in sorted(rooms)]
+
+    def test_everything_that_must_hold_holds(self, life: Life) -> None:
+        life.end()
+        run_jobs("messaging.leave_conversations", "dispatch.forget_tracks")
+        findings = prove(now=life.stage.now, patience_s=30)
+        assert [
+            finding for finding in findings if not finding.holds and not finding.invariant.name.startswith("core.")
+        ] == []
+
+    def test_forgetting_twice_is_forgetting_once(self, life: Life) -> None:
+        life.end()
+        state = [
+            list(model.objects.order_by("pk").values()) for model in (User, Session, Assistance, Offer, StoredFile)
+        ]
+        personal_data.erase(user_id=life.person.id, now=life.stage.now)
+        assert state == [
+            list(model.objects.order_by("pk").values()) for model in (User, Session, Assistance, Offer, StoredFile)
+        ]
+
+
+class TestObstacles:
+    @pytest.mark.parametrize("status", [Status.REQUESTED, Status.ACCEPTED, Status.ONGOING])
+    @pytest.mark.parametrize("side", ["client", "assistant"])
+    def test_an_open_job_stands_in_the_way_of_both_sides(self, stage: Stage, status: Status, side: str) -> None:
+        job = stage.job(status)
+        answer = Api().as_(getattr(job, side)).delete("/me/")
+        if status is Status.REQUESTED and side == "assistant":
+            assert answer.status == 204  # it was only offered
+            return
+        assert (answer.status, answer.code) == (409, "account_in_use")
+        assert answer.body["obstacles"] == [
+            {
+                "code": "open_assistance",
+                "detail": f"Roadside job {job.assistance.pk} is {status}: finish or cancel it.",
+            }
+        ]
+        assert User.objects.get(pk=getattr(job, side).id).is_active
+
+    def test_duty_does_not(self, stage: Stage) -> None:
+        """Off the map at once: the open offer is declined, and the next wave asks others."""
+        assistant = stage.assistant()
+        assistance = stage.request().assistance
+        assert Api().as_(assistant).delete("/me/").status == 204
+        assert not DispatchAssistant.objects.exists()
+        assert Offer.objects.values_list("assistance_id", "status", "answered_at").get() == (
+            assistance.pk,
+            "declined",
+            stage.now,
+        )
+
+    def test_a_finished_job_does_not(self, stage: Stage) -> None:
+        job = stage.job(Status.COMPLETED)
+        assert Api().as_(job.client).delete("/me/").status == 204
