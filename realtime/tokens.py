@@ -7,7 +7,14 @@ from pydantic import ValidationError
 
 from shared_contracts.errors import ErrorCode
 from shared_contracts.token_keys import TokenKey
-from shared_contracts.tokens import ACCESS_AUDIENCE, ACCESS_TYPE, ISSUER, LEEWAY_SECONDS, AccessClaims
+from shared_contracts.tokens import (
+    ACCESS_AUDIENCE,
+    ACCESS_TYPE,
+    AHEAD_SECONDS,
+    ISSUER,
+    LEEWAY_SECONDS,
+    AccessClaims,
+)
 
 MAX_TOKEN_CHARACTERS = 4096
 NOT_VALID = "The access token is not valid."
@@ -36,7 +43,7 @@ class TokenVerifier:
             raise BadToken(ErrorCode.INVALID_TOKEN, NOT_VALID) from None
         if claims.exp + LEEWAY_SECONDS <= now:
             raise BadToken(ErrorCode.TOKEN_EXPIRED, "The access token has expired.")
-        if max(claims.iat, claims.nbf) - LEEWAY_SECONDS > now:
+        if max(claims.iat, claims.nbf) - AHEAD_SECONDS > now:
             raise BadToken(ErrorCode.INVALID_TOKEN, NOT_VALID)
         return claims
 

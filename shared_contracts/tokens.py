@@ -11,7 +11,9 @@ ACCESS_TYPE = "at+jwt"
 """The `typ` header of an access token (RFC 9068)."""
 REFRESH_TYPE = "rt+jwt"
 LEEWAY_SECONDS = 5
-"""How far the clocks of two machines may differ when a token's times are checked."""
+"""A token is taken for so long after its end."""
+AHEAD_SECONDS = 30
+"""The clock of the machine that signed a token may be so far ahead of ours: a fresh token is not of the future."""
 
 
 class AccessClaims(BaseModel):

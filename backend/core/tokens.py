@@ -11,7 +11,14 @@ from pydantic import ValidationError
 from backend.core import clock
 from backend.core.environment import environment
 from backend.core.errors import InvalidToken
-from shared_contracts.tokens import ACCESS_AUDIENCE, ACCESS_TYPE, ISSUER, LEEWAY_SECONDS, AccessClaims
+from shared_contracts.tokens import (
+    ACCESS_AUDIENCE,
+    ACCESS_TYPE,
+    AHEAD_SECONDS,
+    ISSUER,
+    LEEWAY_SECONDS,
+    AccessClaims,
+)
 
 MAX_TOKEN_LENGTH = 4096
 
@@ -38,7 +45,7 @@ def verify(token: str, *, token_type: str, audience: str, now: datetime) -> dict
     claims = _verify_signature(token, token_type, audience)
     if claims["exp"] + LEEWAY_SECONDS <= now.timestamp():
         raise InvalidToken("The token has run out.")
-    if max(claims["iat"], claims.get("nbf", 0)) - LEEWAY_SECONDS > now.timestamp():
+    if max(claims["iat"], claims.get("nbf", 0)) - AHEAD_SECONDS > now.timestamp():
         raise InvalidToken
     return claims
 

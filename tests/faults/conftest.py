@@ -1,6 +1,7 @@
 """One platform for all fault tests, on one worker of xdist."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.faults.harness import Field
 
 
 @pytest.fixture(scope="session")
-def field() -> Iterator[Field]:
+def platform() -> Iterator[Field]:
     """The platform to be hurt: it has its own PostgreSQL, its own Redis and nobody on it."""
     with temporary_home() as home, Field(home) as platform:
         yield platform
@@ -20,21 +21,33 @@ SECONDS = ("relay-2", "worker-2", "backend-2", "realtime-2")
 
 
 @pytest.fixture
-def pairs(field: Field) -> Iterator[Field]:
-    """Two of each process; the second ones are down between tests."""
-    for name in SECONDS:
-        if name in field.ports:
-            field.keeper(name).release()
-        else:
-            field.add(name)
-    yield field
-    for name in SECONDS:
-        field.keeper(name).hold(kill=True)
+def field(platform: Field) -> Field:
+    """One of each process."""
+    _all_at_once(lambda name: platform.keeper(name).hold(kill=True), [one for one in SECONDS if one in platform.ports])
+    return platform
+
+
+@pytest.fixture
+def pairs(platform: Field) -> Field:
+    """Two of each process. They stay until a test wants one of each."""
+    new = [name for name in SECONDS if name not in platform.ports]
+    _all_at_once(platform.add, new)
+    down = [name for name in SECONDS if not platform.keeper(name).is_alive()]
+    _all_at_once(lambda name: platform.keeper(name).release(), down)
+    return platform
+
+
+def _all_at_once(act: Callable[[str], object], names: Sequence[str]) -> None:
+    with ThreadPoolExecutor(len(SECONDS)) as threads:
+        list(threads.map(act, names))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All on one worker of xdist, and those that want two of each process one after the other: it takes seconds."""
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("faults"))
+    places = [index for index, item in enumerate(items) if here in item.path.parents]
+    ours = sorted((items[index] for index in places), key=lambda item: "pairs" in getattr(item, "fixturenames", ()))
+    for index, item in zip(places, ours, strict=True):
+        items[index] = item
+        item.add_marker(pytest.mark.xdist_group("faults"))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import redis
@@ -50,13 +51,16 @@ def kill(name: str) -> Fault:
     return Fault(f"kill {name}", strike, name)
 
 
-def freeze(name: str, seconds: float) -> Fault:
-    """SIGSTOP, for so long, to all of a process; of a server it makes a deaf one."""
+def freeze(name: str, seconds: float, *, until: Event | None = None) -> Fault:
+    """SIGSTOP, for so long or until it is over, to all of a process; of a server it makes a deaf one."""
 
     def strike(stack: Stack) -> None:
         child = _child(stack, name)
         child.signal(signal.SIGSTOP)
-        time.sleep(seconds)
+        if until is None:
+            time.sleep(seconds)
+        else:
+            until.wait()
         child.signal(signal.SIGCONT)
 
     return Fault(f"freeze {name}", strike, name, lasts=seconds > LONG_SECONDS)

@@ -49,6 +49,8 @@ class StandIn:
     """Set: answers to joins, though made, wait for it."""
     joins_made: int = 0
     act_answer: tuple[int, dict[str, Any]] = (201, {"id": 1})
+    act_pauses: list[float] = field(default_factory=list)
+    """Seconds that the next acts take."""
 
     def allow(self, user_id: int, *rooms: str) -> None:
         self.members |= {(user_id, room) for room in rooms}
@@ -153,6 +155,7 @@ class StandIn:
 
     async def _act(self, request: web.Request) -> web.Response:
         body = await self._read(request, "act")
+        await asyncio.sleep(self.act_pauses.pop(0) if self.act_pauses else 0)
         self.acts.append(Act(f"/api/v1/{request.match_info['path']}", body, dict(request.headers)))
         status, answer = self.act_answer
         return web.json_response(answer, status=status)

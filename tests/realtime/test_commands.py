@@ -1,5 +1,6 @@
 """The commands pass on to the backend what the client may ask, as the client."""
 
+import json
 from typing import Any
 
 import pytest
@@ -38,6 +39,17 @@ class TestCommands:
         assert act.headers[CREDENTIAL_HEADER] == CREDENTIAL
         assert act.headers["X-Forwarded-For"] == "127.0.0.1"
         assert len(act.headers["X-Request-ID"]) == 32
+
+    async def test_of_one_client_are_done_in_their_order(self, node: RunningNode, backend: StandIn) -> None:
+        """R6. Red when a command begins before the one before it has ended, as `async_handlers=True` has it: seen."""
+        raw = await (await node.raw()).let_in()
+        backend.act_pauses = [0.05, 0.02, 0.0] * 10
+        for n in range(30):
+            words = {"conversation_id": 7, "content": f"{n}", "client_id": f"c-{n}"}
+            await raw.socket.send_str(f"42{n}{json.dumps(['message.send', words])}")
+        answered = [int((await raw.read()).removeprefix("43").partition("[")[0]) for _ in range(30)]
+        assert answered == list(range(30))
+        assert [act.body["content"] for act in backend.acts] == [f"{n}" for n in range(30)]
 
     @pytest.mark.parametrize("act", ["accept", "decline"])
     async def test_an_offer_is_answered_as_by_rest(self, node: RunningNode, backend: StandIn, act: str) -> None:

@@ -73,6 +73,11 @@ class TestConnecting:
         client = node.client()
         await client.connect(auth={"token": make_token(exp=int(time.time()) - 2)})
 
+    async def test_takes_a_fresh_token_of_a_machine_half_a_minute_ahead(self, node: RunningNode) -> None:
+        """T5. Red when the start of a token has the five seconds of its end: seen."""
+        soon = int(time.time()) + 28
+        await node.client().connect(auth={"token": make_token(iat=soon, exp=soon + 900)})
+
     @pytest.mark.parametrize("auth", [None, {}, "token", 7, ["x"], {"token": 5}, {"token": "x", "extra": 1}])
     async def test_refuses_any_other_auth(self, node: RunningNode, auth: Any) -> None:
         refusal = await node.client().refused(auth)

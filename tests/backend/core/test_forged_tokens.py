@@ -4,6 +4,7 @@ Seen red with two bugs planted: every algorithm for every key, and `typ` left un
 """
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,12 @@ class TestForgedTokens:
         for kid in TOKEN_KEYS:
             token = sign(claims_of(person.id, person.session.pk), kid=kid)
             assert Api().with_token(token).get("/me/").body["id"] == person.id
+
+    def test_a_fresh_one_of_a_machine_half_a_minute_ahead_is_accepted(self, person: Member) -> None:
+        """T5. Red when the start of a token has the five seconds of its end: seen."""
+        soon = int(time.time()) + 28
+        token = sign(claims_of(person.id, person.session.pk, iat=soon, nbf=soon, exp=soon + 900))
+        assert Api().with_token(token).get("/me/").status == 200
 
     def test_one_of_somebody_who_is_gone_is_refused(self, person: Member) -> None:
         token = sign(claims_of(person.id, person.session.pk))

@@ -1,0 +1,94 @@
+"""A deployment: one process after the other is stopped and started again, and nothing is dropped."""
+
+import asyncio
+import time
+
+from backend.cli.stack import Stack
+from tests.faults import faults
+from tests.faults.faults import Fault
+from tests.faults.harness import PLACES, Field, Run
+from tests.faults.prober import Prober
+
+STOPPED_SECONDS = 25.0
+"""What is begun is finished within it; how long the way back takes is the machine's."""
+SPREAD_MS = 5000
+BEGUN_AGAIN = "SELECT id, name, attempts, last_error FROM core_job WHERE attempts > 1 AND id > %s"
+
+
+def _restart(name: str, stopped: dict[str, float]) -> Fault:
+    """A clean stop, whose seconds are noted, and the way back."""
+
+    def strike(stack: Stack) -> None:
+        began = time.monotonic()
+        stack.keeper(name).hold()
+        stopped[name] = time.monotonic() - began
+        stack.keeper(name).release()
+
+    return Fault(f"restart {name}", strike, name)
+
+
+class TestRollingRestart:
+    def test_of_one_of_each_pair_drops_nothing(self, pairs: Field) -> None:
+        """O1, D7: no request fails, no job is begun twice, every socket is told when to come back."""
+        asyncio.run(self._roll(pairs))
+
+    async def _roll(self, field: Field) -> None:
+        async with Run(field) as run:
+            zones = await run.town(1, clients=6, assistants=6)
+            asker, listener = await run.gather("client", 2, PLACES[-1])
+            await run.connect([listener])
+            talk = await run.inside("talk", user_ids=[asker.id, listener.id], title="While all restarts")
+            assert await listener.join(f"conversation:{talk}")
+            prober = Prober(asker, talk, apis=field.addresses("backend"), per_second=20)
+            [(last_job,)] = await asyncio.to_thread(run.checker.rows, "SELECT coalesce(max(id), 0) FROM core_job")
+            stopping = asyncio.Event()
+            probing = asyncio.create_task(prober.run(stopping))
+            stopped: dict[str, float] = {}
+            restarts = [_restart(name, stopped) for name in ("backend", "realtime", "worker", "relay")]
+            load = await run.under(restarts, zones, jobs=50)
+            stopping.set()
+            await probing
+
+            assert not run.history.broken, run.history.told()
+            assert set(prober.outcomes) == {"200", "201"}, prober.outcomes
+            assert sum(person.statuses[500] + person.statuses[503] for person in run.people) == 0
+            assert all(took <= STOPPED_SECONDS for took in stopped.values()), stopped
+            assert load.finished == load.begun >= 50
+            assert await asyncio.to_thread(run.checker.rows, BEGUN_AGAIN, last_job) == []
+            sent_away = [closed for person in run.people for closed in person.closings]
+            assert {closed.code for closed in sent_away} == {"server_draining"}
+            pauses = [closed.reconnect_in_ms or 0 for closed in sent_away]
+            assert all(0 <= pause < SPREAD_MS for pause in pauses)
+            assert len(set(pauses)) > len(pauses) / 2
+
+
+class TestRestartedPostgres:
+    def test_costs_a_hundredth_of_the_requests_at_most(self, field: Field) -> None:
+        """O3: under forty requests a second; none is a 500, and whatever was acknowledged is there."""
+        asyncio.run(self._restart(field))
+
+    async def _restart(self, field: Field) -> None:
+        async with Run(field) as run:
+            asker, listener = await run.gather("client", 2, PLACES[-1])
+            talk = await run.inside("talk", user_ids=[asker.id, listener.id], title="While PostgreSQL restarts")
+            prober = Prober(asker, talk, apis=field.addresses("backend"), per_second=40)
+            stopping = asyncio.Event()
+            probing = asyncio.create_task(prober.run(stopping))
+            await asyncio.sleep(3)
+            struck_at = time.monotonic()
+            await run.strike(faults.restart_postgres())
+            await asyncio.sleep(max(0, struck_at + 12 - time.monotonic()))
+            stopping.set()
+            await probing
+
+            asked = sum(prober.outcomes.values())
+            assert set(prober.outcomes) <= {"200", "201", "503"}, prober.outcomes
+            assert asked > 200
+            assert prober.outcomes["503"] <= asked / 100, prober.outcomes
+            assert prober.last_trouble_at - struck_at <= 5
+            stored = dict(
+                run.checker.rows("SELECT id, client_id FROM messaging_message WHERE id = ANY(%s)", list(prober.said))
+            )
+            assert stored == prober.said
+            await run.checker.judge(run.people)
+            assert not run.history.broken, run.history.told()
