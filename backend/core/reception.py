@@ -1,8 +1,9 @@
 """Where requests wait: for their body to come in, and for their turn. Slow senders must not take the workers' places.
 
 The server gives every request a thread, of which there are many. A thread that waits costs nothing; only so many as
-BACKEND_THREADS work at a time, each on a request that has come in whole. Nobody can interrupt the reading of a body
-that does not come, but its connection can be ended: that is done to whoever keeps us waiting for SENDING_SECONDS.
+BACKEND_THREADS work at a time, each on a request that has come in whole. One that works for long waits for a lock or a
+slow query: another may begin beside it, up to as many again. Nobody can interrupt the reading of a body that does not
+come, but its connection can be ended: that is done to whoever keeps us waiting for SENDING_SECONDS.
 """
 
 import os
@@ -26,11 +27,49 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 SENDING_SECONDS = 20.0
 LATE_SECONDS = 2.0
 """A body that takes longer makes us look at the connections."""
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.1
+CONNECTIONS_SECONDS = 1.0
+"""Between two looks at the connections."""
+LONG_SECONDS = 0.25
+"""Who works for longer does not work but wait."""
 PART_BYTES = 64 * 1024
 KEPT_IN_MEMORY_BYTES = 256 * 1024
 
 log = structlog.get_logger("callout.reception")
+
+
+class Turns:
+    """Who may work now: `with turns:`."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._free = threading.Semaphore(threads)
+        self._lock = threading.Lock()
+        self._working: dict[int, float] = {}
+        """By thread: since when (`time.monotonic`)."""
+        self._lent: set[int] = set()
+        """Threads whose turn was given to another."""
+
+    def __enter__(self) -> None:
+        self._free.acquire()
+        self._working[threading.get_ident()] = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            thread = threading.get_ident()
+            del self._working[thread]
+            if thread not in self._lent:
+                self._free.release()
+            self._lent.discard(thread)
+
+    def lend(self) -> None:
+        """Give the turns of those who work for long to others, too."""
+        latest = time.monotonic() - LONG_SECONDS
+        with self._lock:
+            for thread, began in self._working.copy().items():
+                if began < latest and thread not in self._lent and len(self._lent) < self._threads:
+                    self._lent.add(thread)
+                    self._free.release()
 
 
 class Reception:
@@ -38,12 +77,15 @@ class Reception:
 
     def __init__(self, application: Application, *, threads: int) -> None:
         self._application = application
-        self._turns = threading.Semaphore(threads)
+        self._turns = Turns(threads)
         self._sending: dict[int, float] = {}
         """By thread: since when (`time.monotonic`) it waits for a body."""
         self._watch: threading.Thread | None = None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._watch is None:  # only now: the server may have made this process from another, without its threads
+            self._watch = threading.Thread(target=self._look_after_all, name="reception", daemon=True)
+            self._watch.start()
         length = environ.get("CONTENT_LENGTH")
         if length in {None, "0"} and "HTTP_TRANSFER_ENCODING" not in environ:
             with self._turns:
@@ -59,7 +101,6 @@ class Reception:
 
     def _receive(self, source: IO[bytes], body: IO[bytes]) -> int:
         """Read what comes until the body or the connection ends; returns its length."""
-        self._begin_to_watch()
         thread = threading.get_ident()
         self._sending[thread] = time.monotonic()
         try:
@@ -71,20 +112,19 @@ class Reception:
         body.seek(0)
         return received
 
-    def _begin_to_watch(self) -> None:
-        """Only now: the server may have made this process from another, without its threads."""
-        if self._watch is None:
-            self._watch = threading.Thread(target=self._hang_up_on_the_slow, name="reception", daemon=True)
-            self._watch.start()
-
-    def _hang_up_on_the_slow(self) -> None:
+    def _look_after_all(self) -> None:
         waiting: dict[object, float] = {}
+        looked_at = 0.0
         while True:
             time.sleep(LOOK_SECONDS)
+            self._turns.lend()
             now = time.monotonic()
             if not any(began < now - LATE_SECONDS for began in self._sending.copy().values()):
                 waiting.clear()
                 continue
+            if now - looked_at < CONNECTIONS_SECONDS:
+                continue
+            looked_at = now
             waiting = {peer: waiting.get(peer, now) for peer in unanswered()}
             late = {peer for peer, since in waiting.items() if since < now - SENDING_SECONDS}
             if late:

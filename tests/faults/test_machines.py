@@ -21,6 +21,9 @@ from tests.faults.person import Person
 RESUMED_SECONDS = 30
 """A killed worker's job is begun again within this time: its lease lasts twenty."""
 
+JOBS = 100
+"""Each makes some twenty-five events."""
+EVENTS = "SELECT count(*) FROM core_event"
 LEASED = """
     SELECT count(*) FROM core_job WHERE name = 'dispatch.offer_next_wave' AND lease_until > clock_timestamp()
         AND (arguments ->> 'assistance_id')::bigint = ANY(%s)
@@ -46,7 +49,7 @@ async def _play(
 
 
 class TestKilledProcesses:
-    def test_nothing_is_lost_when_each_is_killed_in_the_midst_of_200_jobs(self, field: Field) -> None:
+    def test_nothing_is_lost_when_each_is_killed_in_the_midst_of_2000_events(self, field: Field) -> None:
         """R1, R2, T2, D5."""
         asyncio.run(self._kill_each(field))
 
@@ -55,8 +58,10 @@ class TestKilledProcesses:
             zones = await run.town(2, clients=8, assistants=8)
             interrupted = asyncio.create_task(_interrupt_jobs(run))
             killed = [faults.kill(name) for name in ("relay", "realtime", "backend", "worker")]
-            await _play(run, killed, jobs=200, zones=zones)
+            began = run.checker.rows(EVENTS)
+            await _play(run, killed, jobs=JOBS, zones=zones)
             await interrupted
+            assert run.checker.rows(EVENTS)[0][0] - began[0][0] >= 2000
 
 
 async def _interrupt_jobs(run: Run) -> None:

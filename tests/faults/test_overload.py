@@ -6,7 +6,10 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.faults.harness import Field
+import psycopg
+
+from tests.faults.harness import Field, Run
+from tests.faults.person import Person
 
 CLOSED_SECONDS = 30.0
 SLOW, SILENT, HALF_OPEN = 100, 100, 100
@@ -75,3 +78,74 @@ class TestSlowSenders:
         assert took[int(len(took) * 0.95)] < 1, took[-5:]
         assert len(crowd.closed_after) == len(senders)
         assert max(crowd.closed_after) <= CLOSED_SECONDS + 2
+
+
+SLOW_QUERIES = 8
+"""As many as there are threads that work, in both workers together."""
+SLOW_SECONDS = 6.0
+
+
+class TestSlowQueries:
+    def test_do_not_stop_the_rest(self, field: Field) -> None:
+        """L3: those who read a locked table are told in two seconds that it is not available; nobody else waits.
+
+        Red when who waits for the database keeps the turn of another: seen.
+        """
+        asyncio.run(self._lock(field))
+
+    async def _lock(self, field: Field) -> None:
+        async with Run(field) as run:
+            asker, *others = await run.gather("client", 1 + SLOW_QUERIES)
+            talk = await run.inside("talk", user_ids=[person.id for person in others], title="Locked")
+            until = time.monotonic() + SLOW_SECONDS
+            answers: list[tuple[int, float]] = []
+
+            async def read(person: Person, path: str, pause: float, kept: list[tuple[int, float]]) -> None:
+                while time.monotonic() < until:
+                    began = time.monotonic()
+                    status, _ = await person.try_once("GET", path)
+                    kept.append((status, time.monotonic() - began))
+                    await asyncio.sleep(pause)
+
+            slow: list[tuple[int, float]] = []
+            with psycopg.connect(field.environment["DATABASE_OWNER_URL"]) as holder:
+                holder.execute("LOCK TABLE messaging_message IN ACCESS EXCLUSIVE MODE")
+                reading = (read(person, f"/conversations/{talk}/messages/", 0, slow) for person in others)
+                await asyncio.gather(read(asker, "/me/", 0.1, answers), *reading)
+                holder.rollback()
+
+            assert {status for status, _ in slow} == {503}
+            assert min(seconds for _, seconds in slow) >= 1.9
+            assert {status for status, _ in answers} == {200}
+            took = sorted(seconds for _, seconds in answers)
+            assert took[int(len(took) * 0.95)] < 1.5, took[-5:]
+            assert len(answers) > 10
+            await run.checker.judge(run.people)
+            assert not run.history.broken, run.history.told()
+
+
+class TestOverload:
+    def test_bends_and_does_not_break(self, field: Field) -> None:
+        """L6, in short: far more at once than can be served are served one after the other, or refused."""
+        asyncio.run(self._overload(field))
+
+    async def _overload(self, field: Field) -> None:
+        async with Run(field) as run:
+            [asker] = await run.gather("client", 1)
+
+            async def ask_for(seconds: float) -> Counter[int]:
+                statuses: Counter[int] = Counter()
+                until = time.monotonic() + seconds
+                while time.monotonic() < until:
+                    status, _ = await asker.try_once("GET", "/me/")
+                    statuses[status] += 1
+                return statuses
+
+            calm = sum(await asyncio.gather(*(ask_for(3) for _ in range(16))), Counter[int]())
+            crowd = sum(await asyncio.gather(*(ask_for(3) for _ in range(200))), Counter[int]())
+            began = time.monotonic()
+            assert (await asker.try_once("GET", "/me/"))[0] == 200
+            assert time.monotonic() - began < 10
+            assert set(calm) == {200}
+            assert set(crowd) <= {200, 429, 503}, crowd
+            assert crowd[200] >= calm[200] / 2, (calm, crowd)

@@ -1,10 +1,11 @@
 """Requests wait for their body and for their turn; `tests/faults/test_overload.py` tries it on a real server."""
 
 import threading
+import time
 from io import BytesIO
 from typing import Any
 
-from backend.core.reception import KEPT_IN_MEMORY_BYTES, Environ, Reception, StartResponse
+from backend.core.reception import KEPT_IN_MEMORY_BYTES, LONG_SECONDS, Environ, Reception, StartResponse
 from tests.concurrency.rivals import PATIENCE_SECONDS
 
 
@@ -51,15 +52,25 @@ class TestReception:
         assert ask(Reception(asked, threads=1), b"{}", CONTENT_LENGTH="1002") == ("400 Bad Request", b"")
         assert asked.bodies == []
 
-    def test_lets_so_many_work_at_once_and_the_rest_wait(self) -> None:
+    def test_lets_so_many_work_at_once_and_as_many_again_while_those_wait_for_something(self) -> None:
         asked = Asked()
         asked.go_on.clear()
         reception = Reception(asked, threads=2)
+        began = time.monotonic()
         threads = [threading.Thread(target=ask, args=(reception, b"")) for _ in range(6)]
         for thread in threads:
             thread.start()
+        while asked.at_once < 2:
+            assert time.monotonic() - began < PATIENCE_SECONDS
+            time.sleep(0.005)
+        while asked.at_once < 4:
+            assert time.monotonic() - began < PATIENCE_SECONDS
+            time.sleep(0.005)
+        assert time.monotonic() - began >= LONG_SECONDS
+        time.sleep(2 * LONG_SECONDS)
         asked.go_on.set()
         for thread in threads:
             thread.join(PATIENCE_SECONDS)
-        assert asked.most_at_once <= 2
+        assert asked.most_at_once == 4
         assert len(asked.bodies) == 6
+        assert reception._turns._free._value == 2  # type: ignore[attr-defined]
