@@ -2,6 +2,8 @@
 
 Each row is tried by every actor on a job that is under way. A refusal must not change anything, and what one may not
 see must look exactly like what does not exist.
+
+Seen red with these bugs planted: an operation with `auth=None`, a selector that does not ask whose the thing is.
 """
 
 import pytest

@@ -81,6 +81,8 @@ def sign_up(number: int) -> dict[str, Any]:
 
 
 class TestRefresh:
+    """Seen red with the bug planted: look first whether there is a successor, and insert it then."""
+
     def test_gives_one_successor_to_twenty_calls_of_one_device(self) -> None:
         for number in range(ROUNDS):
             token = sign_up(number)["refresh"]

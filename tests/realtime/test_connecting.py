@@ -1,4 +1,7 @@
-"""Nothing is sent and nothing runs before authentication is complete."""
+"""Nothing is sent and nothing runs before authentication is complete.
+
+Seen red with the bug planted: a client let in although the backend could not be asked.
+"""
 
 import json
 import time

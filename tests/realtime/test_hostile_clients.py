@@ -1,4 +1,7 @@
-"""A hostile or helpless client is cut off and costs the others nothing (RELIABILITY.md R7, R8)."""
+"""A hostile or helpless client is cut off and costs the others nothing (RELIABILITY.md R7, R8).
+
+Seen red with these bugs planted: a queue without a bound, no limit of packets, binary packets read as any other.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""Each member of a room gets each event once, in order, without a gap, whatever Redis does."""
+"""Each member of a room gets each event once, in order, without a gap, whatever Redis does.
+
+Seen red with these bugs planted: an event handed to the members of other rooms as well, a canary that nobody misses.
+"""
 
 import asyncio
 from dataclasses import replace

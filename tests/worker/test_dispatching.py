@@ -1,3 +1,7 @@
+"""Seen red with these bugs planted: Dramatiq's own delay for what is due later, what was sent once never sent again,
+bulk jobs in the threads of critical ones.
+"""
+
 import json
 import threading
 import time

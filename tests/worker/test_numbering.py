@@ -1,5 +1,6 @@
-"""Seen red with these bugs planted: numbers against the order of ids, `SKIP LOCKED` in the batch, partitions taken
-without their locks, locks that outlive a holder who stands still, no `partition.behind` after a take-over.
+"""Seen red with these bugs planted: numbers against the order of ids, `SKIP LOCKED` in the batch, what follows the last
+id seen instead of what has no number (`id > last`), partitions taken without their locks, locks that outlive a
+holder who stands still, no `partition.behind` after a take-over.
 """
 
 import random

@@ -1,3 +1,5 @@
+"""Seen red with the bug planted: a refresh token that is used again ends nothing."""
+
 from datetime import timedelta
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Seen red with the bug planted: a limit read and written in two steps, instead of one script."""
+
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 

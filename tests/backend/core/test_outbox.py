@@ -1,3 +1,5 @@
+"""Seen red with these bugs planted: rows written after the commit, or on a connection of their own."""
+
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
