@@ -169,7 +169,7 @@ async def _use(seen: Seen, client: Person, assistant: Person, stranger: Person, 
 class TestWithoutRedis:
     @pytest.mark.parametrize("feature", EXPECTED)
     def test_it_works(self, seen: Seen, feature: str) -> None:
-        """Seen red with: a relay that is woken without a limit of time, in the request."""
+        """Red when a request waits for Redis as long as Redis likes: seen (deaf)."""
         assert seen.statuses[feature] == EXPECTED[feature]
         assert seen.seconds[feature] < ENOUGH_SECONDS
 

@@ -127,6 +127,14 @@ class TestRunner:
         assert Runner().run(job_id) == "done"
         assert (JobRow.objects.get().fence, EventRow.objects.count()) == (2, 1)
 
+    def test_leaves_a_lease_to_the_databases_clock(self, at: Moment) -> None:
+        """T5. Red with leases compared with the clock of the worker's machine: seen."""
+        job_id = sent(write_job(NAME))
+        execute("UPDATE core_job SET lease_until = clock_timestamp() + interval '9 s'")
+        at.forward(seconds=90)
+        assert Runner().run(job_id) is None
+        assert (JobRow.objects.get().attempts, EventRow.objects.count()) == (0, 0)
+
     def test_refuses_the_late_completion_of_a_job_that_was_taken_over(self) -> None:
         begun, go_on = threading.Event(), threading.Event()
 

@@ -73,4 +73,4 @@ class TestReception:
             thread.join(PATIENCE_SECONDS)
         assert asked.most_at_once == 4
         assert len(asked.bodies) == 6
-        assert reception._turns._free._value == 2  # type: ignore[attr-defined]
+        assert reception._turns._free._value == 2
