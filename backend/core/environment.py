@@ -129,6 +129,7 @@ class Environment(BaseSettings):
     fcm_service_account: Annotated[FcmAccount | None, NoDecode, BeforeValidator(parse_texts)] = None
     fcm_url: str = Field("https://fcm.googleapis.com", pattern=r"^https?://\S+$")
     fan_out_per_second: int = Field(50, ge=1, le=10_000)
+    notify_managers_of_bookings: bool = False
     message_push_seconds: int = Field(10, ge=0, le=3600)
     notifications_read_days: int = Field(90, ge=1, le=3650)
     notifications_unread_days: int = Field(180, ge=1, le=3650)

@@ -183,7 +183,7 @@ def open_unsubscribe_link(request: HttpRequest, token: LinkToken) -> dict[str, s
         subscription = unsubscribing.read_link(token)
     except NotFound:
         if _wants_page(request):
-            return _page("unknown", language=translation.get_language_from_request(request), status=404)
+            return _page("unknown", language=translation.get_language_from_request(request), status=422)
         raise
     if not _wants_page(request):
         return {"type": subscription.type}

@@ -4,19 +4,26 @@ Their words stand in `templates/notifications/texts/<type>.txt`: the first parag
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from backend.accounts import public as accounts
+from backend.core.environment import environment
 from backend.core.models import StateChange
 from backend.core.references import make_reference
 from backend.notifications.values import Channel, Default, Kind, NotificationType, Telling
+from backend.scheduling import public as scheduling
 from shared_contracts.events import (
     AccountNotice,
     AssistanceStatus,
+    BookingChange,
+    BookingReminder,
+    BookingUpdated,
     DocumentExpiring,
     DocumentReviewed,
     Event,
+    ReviewCreated,
 )
 from shared_contracts.rooms import Room, RoomKind
 
@@ -26,6 +33,7 @@ T = NotificationType
 _ON, _OFF, _ALWAYS = Default.ON, Default.OFF, Default.ALWAYS
 _AT_ONCE = {Channel.IN_APP: _ON, Channel.PUSH: _ON, Channel.SMS: _OFF, Channel.EMAIL: _OFF}
 _IN_WRITING = {Channel.IN_APP: _ON, Channel.PUSH: _ON, Channel.EMAIL: _ON}
+_IN_WRITING_OR_SMS = {**_IN_WRITING, Channel.SMS: _OFF}
 
 KINDS: Mapping[NotificationType, Kind] = {
     kind.type: kind
@@ -40,6 +48,17 @@ KINDS: Mapping[NotificationType, Kind] = {
         Kind(T.DOCUMENT_APPROVED, _IN_WRITING, is_needed=True),
         Kind(T.DOCUMENT_REJECTED, _IN_WRITING, is_needed=True),
         Kind(T.DOCUMENT_EXPIRING, {**_IN_WRITING, Channel.PUSH: _OFF}, is_needed=True),
+        Kind(T.BOOKING_REQUESTED, _IN_WRITING_OR_SMS, is_needed=True),
+        Kind(T.BOOKING_CONFIRMED, _IN_WRITING_OR_SMS, is_needed=True),
+        Kind(T.BOOKING_UNCONFIRMED, _IN_WRITING_OR_SMS, is_needed=True),
+        Kind(T.BOOKING_MOVED, _IN_WRITING_OR_SMS, is_needed=True),
+        Kind(T.BOOKING_CANCELLED, _IN_WRITING_OR_SMS, is_needed=True),
+        Kind(T.BOOKING_COMPLETED, _IN_WRITING, is_needed=True),
+        Kind(T.BOOKING_NO_SHOW, _IN_WRITING, is_needed=True),
+        Kind(T.BOOKING_EXPIRED, _IN_WRITING, is_needed=True),
+        # After the quiet hours it would be too late.
+        Kind(T.BOOKING_REMINDER, _IN_WRITING_OR_SMS, is_urgent=True, is_needed=True),
+        Kind(T.REVIEW_CREATED, _IN_WRITING),
         # Its e-mail is sent by accounts, in any case.
         Kind(T.ACCOUNT_NOTICE, {Channel.IN_APP: _ALWAYS, Channel.PUSH: _ON}, is_urgent=True, is_needed=True),
         Kind(T.ANNOUNCEMENT, _IN_WRITING),
@@ -66,6 +85,12 @@ def _people_of(rooms: Sequence[str]) -> list[int]:
     return [room.id for room in parsed if room.kind is RoomKind.USER]
 
 
+def _mover(reference: str, version: int) -> int | None:
+    """Who brought the thing to this version, and need not be told; None: the timetable."""
+    changes = StateChange.objects.filter(reference=reference, version=version)
+    return changes.values_list("by_id", flat=True).first()
+
+
 _STATUS = {
     "accepted": T.ASSISTANCE_ACCEPTED,
     "ongoing": T.ASSISTANCE_ARRIVED,
@@ -80,8 +105,7 @@ def _assistance(event: AssistanceStatus, _rooms: Sequence[str]) -> Iterator[Tell
     """The client; of what is canceled, the assistant too. Whoever did it knows."""
     reference = make_reference("assistance", event.assistance_id)
     told = [event.client, event.assistant] if event.status == "canceled" else [event.client]
-    mover = StateChange.objects.filter(reference=reference, version=event.version).values_list("by_id", flat=True)
-    moved_by = mover.first()
+    moved_by = _mover(reference, event.version)
     price = event.total_price
     yield Telling(
         type=_STATUS[event.status],
@@ -99,7 +123,7 @@ def _document(event: DocumentReviewed, rooms: Sequence[str]) -> Iterator[Telling
     yield Telling(
         type=T.DOCUMENT_APPROVED if event.status == "approved" else T.DOCUMENT_REJECTED,
         user_ids=_people_of(rooms),
-        values={"document": event.document_type, "reason": event.reason},
+        values={"document_code": event.document_type, "reason": event.reason},
         reference=make_reference("document", event.document_id),
     )
 
@@ -108,13 +132,87 @@ def _expiring(event: DocumentExpiring, rooms: Sequence[str]) -> Iterator[Telling
     yield Telling(
         type=T.DOCUMENT_EXPIRING,
         user_ids=_people_of(rooms),
-        values={"document": event.document_type, "expires_on": event.expires_on, "is_tomorrow": event.days == 1},
+        values={
+            "document_code": event.document_type,
+            "expires_on": event.expires_on.isoformat(),
+            "is_tomorrow": event.days == 1,
+        },
         reference=make_reference("document", event.document_id),
     )
 
 
+_BOOKING: Mapping[BookingChange, NotificationType] = {
+    "requested": T.BOOKING_REQUESTED,
+    "confirmed": T.BOOKING_CONFIRMED,
+    "unconfirmed": T.BOOKING_UNCONFIRMED,
+    "moved": T.BOOKING_MOVED,
+    "cancelled": T.BOOKING_CANCELLED,
+    "completed": T.BOOKING_COMPLETED,
+    "no_show": T.BOOKING_NO_SHOW,
+    "expired": T.BOOKING_EXPIRED,
+}
+"""What happened to a booking, where it is worth a word: an edited note is not."""
+
+
+def _booking(event: BookingUpdated, rooms: Sequence[str]) -> Iterator[Telling]:
+    """Its people, but for who did it; a new one goes to the shop, and what confirms itself to its client."""
+    reference = make_reference("booking", event.booking_id)
+    about = Telling(
+        type=_BOOKING[event.what],
+        user_ids=[],
+        values={
+            "service": event.service_title,
+            "provider": event.provider.name,
+            "client": event.client.name,
+            "starts_at": event.starts_at.isoformat(),
+            "fee": f"{event.fee.amount} {event.fee.currency}" if event.fee else "",
+            "reason": event.reason,
+        },
+        reference=reference,
+    )
+    moved_by = _mover(reference, event.version)
+    people = [user_id for user_id in _people_of(rooms) if user_id != moved_by]
+    if event.what != "requested":
+        to_client = event.what in {"completed", "no_show"} or (event.what == "confirmed" and moved_by is None)
+        served = [event.client.id] if to_client else people
+        yield replace(about, user_ids=[user_id for user_id in served if user_id in people])
+        return
+    shop = {user_id for user_id in people if user_id != event.client.id}
+    if environment().notify_managers_of_bookings:
+        shop |= set(accounts.manager_ids()) - {moved_by}
+    yield replace(
+        about,
+        user_ids=sorted(shop),
+        addresses=scheduling.notify_emails_of(event.provider.id),
+        addressed_by=event.provider.id,
+    )
+
+
+def _reminder(event: BookingReminder, rooms: Sequence[str]) -> Iterator[Telling]:
+    yield Telling(
+        type=T.BOOKING_REMINDER,
+        user_ids=_people_of(rooms),
+        values={
+            "service": event.service_title,
+            "provider": event.provider.name,
+            "starts_at": event.starts_at.isoformat(),
+            "address": event.address,
+        },
+        reference=make_reference("booking", event.booking_id),
+    )
+
+
+def _review(event: ReviewCreated, rooms: Sequence[str]) -> Iterator[Telling]:
+    yield Telling(
+        type=T.REVIEW_CREATED,
+        user_ids=_people_of(rooms),
+        values={"author": event.author.name, "rating": event.rating, "comment": event.comment},
+        reference=make_reference("review", event.review_id),
+    )
+
+
 def _notice(event: AccountNotice, rooms: Sequence[str]) -> Iterator[Telling]:
-    yield Telling(type=T.ACCOUNT_NOTICE, user_ids=_people_of(rooms), values={"kind": event.kind})
+    yield Telling(type=T.ACCOUNT_NOTICE, user_ids=_people_of(rooms), values={"kind_code": event.kind})
 
 
 ROWS: tuple[Row[Any], ...] = (
@@ -126,6 +224,9 @@ ROWS: tuple[Row[Any], ...] = (
     ),
     Row(DocumentReviewed, _document),
     Row(DocumentExpiring, _expiring),
+    Row(BookingUpdated, _booking, when=lambda event: event.what in _BOOKING),
+    Row(BookingReminder, _reminder),
+    Row(ReviewCreated, _review),
     Row(AccountNotice, _notice),
 )
 """`assistance.offered` is not here on purpose: it is live or nothing."""

@@ -29,6 +29,16 @@ class NotificationType(StrEnum):
     DOCUMENT_APPROVED = "document.approved"
     DOCUMENT_REJECTED = "document.rejected"
     DOCUMENT_EXPIRING = "document.expiring"
+    BOOKING_REQUESTED = "booking.requested"
+    BOOKING_CONFIRMED = "booking.confirmed"
+    BOOKING_UNCONFIRMED = "booking.unconfirmed"
+    BOOKING_MOVED = "booking.moved"
+    BOOKING_CANCELLED = "booking.cancelled"
+    BOOKING_COMPLETED = "booking.completed"
+    BOOKING_NO_SHOW = "booking.no_show"
+    BOOKING_EXPIRED = "booking.expired"
+    BOOKING_REMINDER = "booking.reminder"
+    REVIEW_CREATED = "review.created"
     ACCOUNT_NOTICE = "account.notice"
     ANNOUNCEMENT = "announcement"
 
@@ -72,3 +82,5 @@ class Telling:
     """Such as `assistance:7`."""
     addresses: Collection[str] = ()
     """E-mail addresses of those without an account."""
+    addressed_by: int | None = None
+    """The person who named these addresses: they are written to in this person's language, by this person's clock."""

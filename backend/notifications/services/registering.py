@@ -67,9 +67,13 @@ def remove_device(*, actor: Actor, device_id: int) -> None:
 
 
 def _check_subscription(device: NewDevice) -> None:
-    parts = urlsplit(device.token)
-    is_strict = environment().environment == "production"
-    if not parts.hostname or parts.scheme not in ({"https"} if is_strict else {"https", "http"}):
+    schemes = {"https"} if environment().environment == "production" else {"https", "http"}
+    try:
+        parts = urlsplit(device.token)
+        is_address = bool(parts.hostname) and parts.scheme in schemes
+    except ValueError:
+        is_address = False
+    if not is_address:
         raise invalid_field("body.endpoint", "the https address of a push service")
     if not is_public_key(_decoded(device.public_key)):
         raise invalid_field("body.p256dh", "a point of P-256, uncompressed, in base64url")

@@ -116,10 +116,13 @@ def _told(
             continue
         said = words(language_of(chosen, recipient.language), recipient.time_zone if by_clock else "UTC")
         yield _Told(recipient, "", chosen, said, is_shown=wants(chosen, kind, Channel.IN_APP))
-    for address in sorted({address.lower() for address in telling.addresses}):
-        language = str(telling.values.get("language", "en"))
-        said = words(language, str(telling.values.get("time_zone", "UTC")))
-        yield _Told(None, address, Preferences(language=language), said, is_shown=False)
+    if not telling.addresses or telling.addressed_by is None:
+        return
+    owner = accounts.hold_recipients([telling.addressed_by]).get(telling.addressed_by)
+    if owner is not None:
+        said = words(owner.language, owner.time_zone)
+        for address in sorted({address.lower() for address in telling.addresses}):
+            yield _Told(None, address, Preferences(language=owner.language), said, is_shown=False)
 
 
 def lock_inboxes(user_ids: Collection[int]) -> None:

@@ -21,9 +21,8 @@ class Words:
 
 
 def write(type_: str, values: Mapping[str, Any], *, language: str, time_zone: str) -> Words:
-    """Title and body. Values that are text are put in so that they cannot do harm; `…_on` are days, `…_at` moments.
-
-    An unknown language is English.
+    """Title and body. Values that are text are put in so that they cannot do harm; `…_on` are days, `…_at` moments,
+    `…_code` are for the template to tell cases by. An unknown language is English.
     """
     context = {name: _shown(name, value, language) for name, value in values.items()}
     with translation.override(language), timezone.override(ZoneInfo(time_zone)):
@@ -33,7 +32,7 @@ def write(type_: str, values: Mapping[str, Any], *, language: str, time_zone: st
 
 
 def _shown(name: str, value: Any, language: str) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or name.endswith("_code"):
         return value
     if name.endswith("_on"):
         return date.fromisoformat(value)
