@@ -11,7 +11,7 @@ from datetime import datetime
 
 from backend.accounts import rules
 from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
-from backend.accounts.schemas.account import AssistantFieldsIn, PhotoOut, PlaceIn
+from backend.accounts.schemas.account import AssistantFieldsIn, Email, PhotoOut, PlaceIn
 from backend.accounts.selectors import (
     AssistantView,
     ContactView,
@@ -57,6 +57,7 @@ __all__ = [
     "AssistantView",
     "ContactView",
     "DrivingLicense",
+    "Email",
     "PersonView",
     "PhotoOut",
     "PlaceIn",

@@ -65,10 +65,9 @@ def operations(api: NinjaAPI) -> Iterator[tuple[str, Operation]]:
     for router in api._get_bound_routers():
         for path, view in router.path_operations.items():
             for operation in view.operations:
-                yield (
-                    "/" + "/".join(part.strip("/") for part in (router.prefix, path) if part.strip("/")) + "/",
-                    operation,
-                )
+                parts = [part.strip("/") for part in (router.prefix, path) if part.strip("/")]
+                is_file = "." in path.rpartition("/")[2]
+                yield "/" + "/".join(parts) + ("" if is_file else "/"), operation
 
 
 def complete(api: NinjaAPI, document: dict[str, Any]) -> dict[str, Any]:

@@ -6,4 +6,9 @@ class SchedulingConfig(AppConfig):
     label = "scheduling"
 
     def ready(self) -> None:
-        from backend.scheduling import jobs  # noqa: F401, PLC0415 - models exist only from here on
+        from backend.core.references import SUBJECT_PEOPLE  # noqa: PLC0415 - models exist only from here on
+        from backend.scheduling import invariants, jobs, personal_data  # noqa: F401, PLC0415
+        from backend.scheduling.selectors.bookings import people_of  # noqa: PLC0415
+
+        personal_data.register()
+        SUBJECT_PEOPLE.answered_by("booking", people_of)

@@ -113,8 +113,8 @@ class TestShape:
             "dispatch": {"fields", "rooms", "matching"},
             "media": {"decoding"},
             "messaging": {"rooms"},
-            "scheduling": {"slots"},
             "notifications": {"table", "push", "personal", "locale", "templates"},
+            "scheduling": {"slots", "feed"},
         }
         for module in TestModules.MODULES:
             folder = ROOT / "backend" / module

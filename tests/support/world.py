@@ -13,6 +13,7 @@ from backend.core import clock
 from backend.dispatch import public as dispatch
 from backend.notifications.models import Delivery
 from backend.notifications.services.unsubscribing import link_for
+from backend.scheduling.services import links
 from shared_contracts.events import PositionReport
 from tests.support.api import Api
 from tests.support.jobs import run_jobs
@@ -43,9 +44,12 @@ class World:
 
     def path(self, template: str, **other: int) -> str:
         """`/assistance/{job}/` with the ids of this world, or others."""
+        client = self.members["client"]
+        is_feed = "{calendar_token}" in template
         texts = {
-            "username": self.members["client"].user.username,
-            "token": link_for(user_id=self.members["client"].id, type_="announcement").split("/")[-2],
+            "calendar_token": links.token_of(links.link_of(actor=client.actor, now=clock.now())) if is_feed else "",
+            "username": client.user.username,
+            "token": link_for(user_id=client.id, type_="announcement").split("/")[-2],
         }
         return template.format(**{**texts, **self.ids, **other})
 
@@ -84,7 +88,17 @@ def make_world() -> World:
     wish = {"provider": members["assistant"].id, "starts_at": soon, "ends_at": soon + timedelta(hours=1)}
     booked = Api().as_(members["client"]).post("/bookings/", wish)
     assert booked.status == 201, booked.body
+    owner = Api().as_(members["assistant"])
+    always = {"day_of_week": 0, "start_time": "00:00", "end_time": "00:00"}
+    chair = owner.post("/me/resources/", {"name": "Chair"})
+    hours = owner.post("/availability/", {**always, "resource": chair.body["id"]})
+    off = owner.post("/time-off/", {"starts_at": soon, "ends_at": soon + timedelta(hours=1)})
+    assert [answer.status for answer in (chair, hours, off)] == [201, 201, 201], (chair, hours, off)
     ids = {
+        "provider": members["assistant"].id,
+        "resource": chair.body["id"],
+        "availability": hours.body["id"],
+        "time_off": off.body["id"],
         "booking": booked.body["id"],
         "user": members["client"].id,
         "session": members["client"].session.pk,

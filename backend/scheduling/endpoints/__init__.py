@@ -1,6 +1,6 @@
 """The operations of scheduling, by use case."""
 
-from backend.scheduling.endpoints import bookings
+from backend.scheduling.endpoints import bookings, calendars, feeds
 from backend.scheduling.endpoints.router import router
 
-__all__ = ["bookings", "router"]
+__all__ = ["bookings", "calendars", "feeds", "router"]

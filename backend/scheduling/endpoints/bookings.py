@@ -7,6 +7,7 @@ from ninja import Query
 from ninja.decorators import decorate_view
 from ninja.responses import Status
 
+from backend.catalog.errors import AlreadyReviewed
 from backend.core import auth, clock, etags
 from backend.core.errors import Forbidden, InvalidState, PreconditionFailed, invalid_field
 from backend.core.geo import Point
@@ -28,6 +29,8 @@ from backend.scheduling.schemas.bookings import (
     MoneyIn,
     PreviewOut,
     RescheduleIn,
+    ReviewIn,
+    ReviewOut,
 )
 from backend.scheduling.selectors import bookings, shapes
 from backend.scheduling.selectors.bookings import BookingFilters
@@ -255,6 +258,26 @@ def record_no_show(request: HttpRequest, booking_id: Id) -> BookingOut:
     """Say that the client did not come, as the provider: from its start on, until two hours after its end."""
     actor = auth.actor(request)
     return shapes.show_booking(actor, progress.record_no_show(actor=actor, booking_id=booking_id, now=clock.now()))
+
+
+@router.post(
+    "/bookings/{booking_id}/reviews/",
+    response={201: ReviewOut},
+    auth=auth.any_user,
+    operation_id="reviewBooking",
+    openapi_extra=problems(Forbidden, InvalidState, AlreadyReviewed),
+)
+@decorate_view(idempotent)
+def review_booking(request: HttpRequest, booking_id: Id, payload: ReviewIn) -> Status[ReviewOut]:
+    """Review the other side of a completed booking, once. Both reviews show when both are written, or after 14 days."""
+    review = progress.review_booking(
+        actor=auth.actor(request),
+        booking_id=booking_id,
+        rating=payload.rating,
+        comment=payload.comment,
+        now=clock.now(),
+    )
+    return Status(201, shapes.show_review(review, booking_id))
 
 
 @router.get(

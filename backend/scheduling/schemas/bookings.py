@@ -95,6 +95,7 @@ class ReviewOut(Out):
     reviewed: Person
     rating: int
     comment: str
+    is_visible: bool = Field(description="From when both sides have written theirs, or 14 days have passed.")
     created_at: datetime
 
 

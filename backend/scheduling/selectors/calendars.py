@@ -24,6 +24,12 @@ def terms_of(provider_id: int) -> Terms:
     return policy.terms if policy else _DEFAULTS
 
 
+def policy_of(provider_id: int) -> Policy:
+    """The terms as a row; of who never said anything, one that is not kept. One query."""
+    values = {name: getattr(_DEFAULTS, name) for name in Terms.__dataclass_fields__}
+    return Policy.objects.filter(pk=provider_id).first() or Policy(provider_id=provider_id, **values)
+
+
 def resources_of(provider_id: int, *, active_only: bool = False) -> QuerySet[Resource]:
     rows = Resource.objects.filter(provider_id=provider_id, deleted_at=None).order_by("id")
     return rows.filter(is_active=True) if active_only else rows
@@ -41,9 +47,10 @@ def list_availability(provider_id: int) -> QuerySet[Availability]:
     return Availability.objects.filter(provider_id=provider_id).order_by("day_of_week", "date", "start_time", "id")
 
 
-def get_availability(availability_id: int) -> Availability:
+def get_availability(availability_id: int, *, lock: bool = False) -> Availability:
     """Anybody's hours: they are no secret. Raises NotFound. One query."""
-    found = Availability.objects.filter(pk=availability_id).first()
+    rows = Availability.objects.select_for_update() if lock else Availability.objects
+    found = rows.filter(pk=availability_id).first()
     if found is None:
         raise NotFound
     return found
@@ -150,3 +157,9 @@ def load_on(held: Collection[Period], at: datetime, margin: timedelta = timedelt
 def notify_emails_of(provider_id: int) -> tuple[str, ...]:
     """Plain addresses that want to hear of a provider's new bookings. One query."""
     return tuple(terms_of(provider_id).notify_emails)
+
+
+def providers_with_calendars(*, after: int) -> "QuerySet[Resource, int]":
+    """The ids of those who ever took bookings, in order, from the one behind this on."""
+    rows = Resource.objects.filter(provider_id__gt=after, deleted_at=None)
+    return rows.order_by("provider_id").values_list("provider_id", flat=True).distinct()

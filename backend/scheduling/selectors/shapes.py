@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.accounts import public as accounts
 from backend.accounts.public import ContactView
+from backend.catalog.public import ReviewView
 from backend.core.actor import Actor
 from backend.core.models import StateChange
 from backend.core.money import Money
@@ -20,6 +21,7 @@ from backend.scheduling.schemas.bookings import (
     ConsequenceOut,
     MoveOut,
     PreviewOut,
+    ReviewOut,
 )
 from backend.scheduling.selectors import bookings
 from backend.scheduling.states import Party, Side, Status
@@ -135,4 +137,20 @@ def show_preview(booking: Booking, party: Party, *, now: datetime) -> PreviewOut
         ),
         reschedule=consequence(booking.is_open and not (confirmed and begun), nothing),
         no_show=consequence(may_be_no_show, rules.no_show_fee(booking)),
+    )
+
+
+def show_review(review: ReviewView, booking_id: int) -> ReviewOut:
+    """One query."""
+    found = accounts.people([review.author_id, review.reviewed_id])
+    author, reviewed = found[review.author_id], found[review.reviewed_id]
+    return ReviewOut(
+        id=review.id,
+        booking_id=booking_id,
+        author=Person(id=author.id, name=author.name),
+        reviewed=Person(id=reviewed.id, name=reviewed.name),
+        rating=review.rating,
+        comment=review.comment,
+        is_visible=review.is_visible,
+        created_at=review.created_at,
     )

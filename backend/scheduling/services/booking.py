@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.range import TimestamptzRange
 
 from backend.accounts import public as accounts
+from backend.catalog import public as catalog
 from backend.core.actor import PROVIDERS, Actor
 from backend.core.errors import invalid_field
 from backend.core.geo import Point
@@ -127,11 +128,18 @@ def confirm_by_policy(booking: Booking, *, now: datetime) -> None:
 
 def what_is_wanted(service_id: int | None, provider_id: int | None) -> tuple[Service, int]:
     """The service and whose it is. Raises 422 for neither, or for two that do not belong together."""
-    if service_id is not None:
+    if service_id is None:
+        if provider_id is None:
+            raise invalid_field("body.provider", "a provider or a service is wanted")
+        return ANYTHING, provider_id
+    found = catalog.bookable_service(service_id)
+    if found is None or found.is_archived:
         raise invalid_field("body.service", "there is no such service")
-    if provider_id is None:
-        raise invalid_field("body.provider", "a provider or a service is wanted")
-    return ANYTHING, provider_id
+    if provider_id not in {None, found.provider_id}:
+        raise invalid_field("body.service", "this service is another provider's")
+    price = Money(found.price_minor, found.currency)
+    duration = timedelta(minutes=found.duration_minutes)
+    return Service(found.id, found.title, price, duration, found.category_id), found.provider_id
 
 
 def require_provider(provider_id: int) -> None:

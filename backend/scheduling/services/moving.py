@@ -52,9 +52,7 @@ def _reschedule(actor: Actor, booking_id: int, time: NewTime, now: datetime) -> 
     side = Side.CLIENT if party is Party.CLIENT else Side.PROVIDER
     service = booking_.ANYTHING
     if time.service_id is not None:
-        service, provider_id = booking_.what_is_wanted(time.service_id, booking.provider_id)
-        if provider_id != booking.provider_id:
-            raise invalid_field("body.service", "this service is another provider's")
+        service, _ = booking_.what_is_wanted(time.service_id, booking.provider_id)
     length = booking.ends_at - booking.starts_at
     start, end = booking_.period_of(time.starts_at, time.ends_at, service, now=now, otherwise=length)
     if booking.service_id is not None and service.id is None and end - start != length:

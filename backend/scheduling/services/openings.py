@@ -4,9 +4,12 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from backend.catalog import public as catalog
+from backend.core.jobs import enqueue
 from backend.scheduling import slots
 from backend.scheduling.models import StaleOpenings
 from backend.scheduling.selectors import calendars
+from backend.scheduling.services.steps import openings_changed
 from backend.scheduling.slots import Period
 
 
@@ -15,7 +18,8 @@ def push_openings(*, provider_id: int, now: datetime) -> None:
     """Tell the catalogue, unless somebody did since the change. Doing it twice is doing it once."""
     stale, _ = StaleOpenings.objects.filter(provider_id=provider_id).delete()
     if stale:
-        openings_of(provider_id, now=now)
+        openings = openings_of(provider_id, now=now)
+        catalog.set_openings(provider_id=provider_id, openings=openings, now=now)
 
 
 def openings_of(provider_id: int, *, now: datetime) -> list[Period] | None:
@@ -30,3 +34,16 @@ def openings_of(provider_id: int, *, now: datetime) -> list[Period] | None:
     return slots.merged(
         free for chair in chairs for free in slots.without(calendar.free_at(chair), slots.merged(held.get(chair, ())))
     )
+
+
+BATCH = 500
+
+
+@transaction.atomic
+def roll_openings(*, after: int, now: datetime) -> None:
+    """Let every provider's openings reach as far ahead as they should: once a day, in batches by id."""
+    ids = list(calendars.providers_with_calendars(after=after)[:BATCH])
+    for provider_id in ids:
+        openings_changed(provider_id, now=now)
+    if len(ids) == BATCH:
+        enqueue("scheduling.roll_openings", now=now, after=ids[-1])

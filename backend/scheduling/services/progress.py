@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import transaction
 
+from backend.catalog import public as catalog
+from backend.catalog.public import ReviewView
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, InvalidState, NotFound, PreconditionFailed
@@ -142,6 +144,13 @@ def complete(booking: Booking, *, by: Actor | None, now: datetime) -> None:
         now=now,
         values={"completed_at": now, "day_reminder_at": None, "hour_reminder_at": None},
     )
+    catalog.record_finished_work(
+        provider_id=booking.provider_id,
+        client_id=booking.client_id,
+        reference=booking.reference,
+        both_sides_review=True,
+        now=now,
+    )
 
 
 @transaction.atomic
@@ -166,6 +175,7 @@ def record_no_show(*, actor: Actor, booking_id: int, now: datetime) -> Booking:
         now=now,
         values={**steps.OVER, "completed_at": None, "fee_minor": rules.no_show_fee(booking)},
     )
+    catalog.withdraw_finished_work(provider_id=booking.provider_id, reference=booking.reference, now=now)
     note_manager(actor, party, booking, "no_show", now=now)
     return booking
 
@@ -193,6 +203,29 @@ def edit_booking(
     news.tell(booking, "edited", previous=booking.status, now=now)
     note_manager(actor, party, booking, "edited", now=now, fields=sorted(changes))
     return booking
+
+
+@transaction.atomic
+def review_booking(*, actor: Actor, booking_id: int, rating: int, comment: str, now: datetime) -> ReviewView:
+    """Say what one side thinks of the other after a completed booking, each once. Crew speak for their provider.
+
+    Raises NotFound, Forbidden for managers, InvalidState or AlreadyReviewed.
+    """
+    booking, party = bookings.lock_booking_for(actor, booking_id)
+    if party is Party.MANAGER:
+        raise Forbidden("Only the two sides review each other.")
+    if booking.status != Status.COMPLETED:
+        raise InvalidState(current_status=booking.status)
+    sides = [booking.client_id, booking.provider_id]
+    author_id, reviewed_id = sides if party is Party.CLIENT else reversed(sides)
+    return catalog.record_review(
+        author_id=author_id,
+        reviewed_id=reviewed_id,
+        reference=booking.reference,
+        rating=rating,
+        comment=comment,
+        now=now,
+    )
 
 
 def _refuse_client(party: Party) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from backend.accounts import public as accounts
+from backend.catalog import public as catalog
 from backend.core import audit
 from backend.core.actor import Actor, Role
 from backend.core.errors import invalid_field
@@ -96,6 +97,10 @@ def delete_resource(*, actor: Actor, resource_id: int, now: datetime) -> None:
 
 
 def _check(provider_id: int, changes: dict[str, Any]) -> None:
+    for service_id in changes.get("service_ids", ()):
+        service = catalog.bookable_service(service_id)
+        if service is None or service.provider_id != provider_id:
+            raise invalid_field("body.services", "the provider has no such service")
     user_id = changes.get("user_id")
     if user_id is not None and Role.CREW not in accounts.roles_of([user_id]).get(user_id, ()):
         raise invalid_field("body.user", "this is nobody who works as crew")

@@ -1,0 +1,44 @@
+"""Bookings in everybody's own calendar."""
+
+import hashlib
+
+from django.http import HttpRequest, HttpResponse
+
+from backend.core import auth, clock
+from backend.scheduling import feed
+from backend.scheduling.endpoints.router import router
+from backend.scheduling.models import CalendarLink
+from backend.scheduling.schemas.calendars import CalendarLinkOut
+from backend.scheduling.selectors import feeds
+from backend.scheduling.services import links
+
+
+def _link(link: CalendarLink) -> CalendarLinkOut:
+    return CalendarLinkOut(url=links.address_of(link), renewed_at=link.renewed_at)
+
+
+@router.get("/me/calendar/", response=CalendarLinkOut, auth=auth.any_user, operation_id="readCalendarLink")
+def read_link(request: HttpRequest) -> CalendarLinkOut:
+    """The secret address of my bookings as an iCalendar feed, for any calendar that subscribes to one."""
+    return _link(links.link_of(actor=auth.actor(request), now=clock.now()))
+
+
+@router.post("/me/calendar/", response=CalendarLinkOut, auth=auth.any_user, operation_id="renewCalendarLink")
+def renew_link(request: HttpRequest) -> CalendarLinkOut:
+    """Get another address; the old one stops at once."""
+    return _link(links.renew_link(actor=auth.actor(request), now=clock.now()))
+
+
+@router.get("/calendars/{calendar_token}.ics", auth=None, operation_id="readCalendarFeed", response=str)
+def read_feed(request: HttpRequest, calendar_token: str) -> HttpResponse:
+    """My bookings as an iCalendar object (RFC 5545): the last 90 days and all that is ahead.
+
+    A calendar updates what it knows (`UID`, `SEQUENCE`); what was cancelled stays in the feed as such.
+    """
+    user_id = links.owner_of(calendar_token)
+    body = feed.write(feeds.entries_of(user_id, now=clock.now()), name="Callout")
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if etag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
+        return HttpResponse(status=304, headers=headers)
+    return HttpResponse(body, content_type="text/calendar; charset=utf-8", headers=headers)
