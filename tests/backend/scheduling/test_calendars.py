@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from backend.accounts.models import Session
-from backend.catalog.models import Openings, Service
+from backend.catalog.models import Openings, Provider, Service
 from backend.scheduling.errors import NotAvailable, SlotTaken
 from backend.scheduling.models import Availability, Booking, Resource, StaleOpenings
 from backend.scheduling.services import hours, openings
@@ -221,6 +221,8 @@ def _service(api: Api, shop: Shop, **fields: Any) -> int:
         "duration_minutes": 30,
         **fields,
     }
+    shown = {"name": "Shop", "city": "", "is_listed": True, "created_at": shop.now, "updated_at": shop.now}
+    Provider.objects.get_or_create(user=shop.provider.user, defaults=shown)
     made = Service(provider_id=shop.provider.id, created_at=shop.now, updated_at=shop.now, **values)
     made.save()
     return made.pk

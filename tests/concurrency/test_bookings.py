@@ -1,0 +1,136 @@
+"""D4: a time is never sold twice, over real connections, whatever the code looks at before."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from backend.core.errors import Problem
+from backend.scheduling.models import Booking, Resource
+from backend.scheduling.selectors import bookings, calendars
+from backend.scheduling.services import booking as booking_
+from backend.scheduling.services import moving, progress, timers
+from backend.scheduling.services.booking import Wanted
+from backend.scheduling.services.moving import NewTime
+from tests.concurrency.rivals import RIVALS, all_at_once, committed
+from tests.concurrency.test_dispatch import _empty_everything
+from tests.support.people import Member, make_member
+
+NOW = datetime(2030, 5, 15, 9, 30, tzinfo=UTC)
+START = datetime(2030, 5, 16, 10, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CLIENTS = 200
+
+
+@pytest.fixture
+def shop(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Member]:
+    with committed(django_db_blocker):
+        yield make_member("contractor", now=NOW)
+        _empty_everything()
+
+
+def booking_by(client: Member, shop: Member, start: datetime = START) -> Callable[[], Any]:
+    wanted = Wanted(starts_at=start, ends_at=start + HOUR, provider_id=shop.id)
+    return lambda: booking_.book(actor=client.actor, wanted=wanted, now=NOW)
+
+
+def outcomes(calls: list[Callable[[], Any]]) -> Counter[str]:
+    """All at once, in as many connections as the pool has."""
+
+    def one_by_one(part: list[Callable[[], Any]]) -> list[str]:
+        found = []
+        for call in part:
+            try:
+                call()
+                found.append("done")
+            except Problem as problem:
+                found.append(str(problem.code))
+        return found
+
+    results = all_at_once([partial(one_by_one, calls[index::RIVALS]) for index in range(RIVALS)])
+    assert all(isinstance(part, list) for part in results), results
+    return Counter(outcome for part in results if isinstance(part, list) for outcome in part)
+
+
+def remove_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks whether the time is free, and nobody locks the chair: PostgreSQL alone is left."""
+    monkeypatch.setattr(bookings, "is_taken", lambda *_, **__: False)
+    monkeypatch.setattr(calendars, "is_touched", lambda *_: False)
+    monkeypatch.setattr(bookings, "lock_resources", lambda ids: list(Resource.objects.filter(pk__in=ids)))
+
+
+class TestBookingAtOnce:
+    def test_two_hundred_clients_one_winner(self, shop: Member) -> None:
+        clients = [make_member("client", now=NOW) for _ in range(CLIENTS)]
+        results = outcomes([booking_by(client, shop) for client in clients])
+        assert results == {"done": 1, "slot_taken": CLIENTS - 1}
+        assert Booking.objects.count() == 1
+
+    def test_two_hundred_clients_one_winner_with_the_checks_removed(
+        self, shop: Member, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Red when the exclusion constraint is dropped, and when its refusal is not told as SlotTaken."""
+        remove_the_checks(monkeypatch)
+        booking_by(make_member("client", now=NOW), shop, START - 5 * HOUR)()  # the chair is there
+        clients = [make_member("client", now=NOW) for _ in range(CLIENTS)]
+        starts = [START + (index % 4) * HOUR / 2 for index in range(CLIENTS)]
+        calls = [booking_by(client, shop, start) for client, start in zip(clients, starts, strict=True)]
+        results = outcomes(calls)
+        assert results.keys() == {"done", "slot_taken"}
+        held = sorted(Booking.objects.filter(starts_at__gte=START).values_list("starts_at", "ends_at"))
+        assert results["done"] == len(held) in {1, 2}
+        assert all(first[1] <= second[0] for first, second in pairwise(held))
+
+    def test_each_of_three_chairs_is_sold_once(self, shop: Member) -> None:
+        for name in "abc":
+            Resource.objects.create(provider_id=shop.id, name=name, created_at=NOW, updated_at=NOW)
+        clients = [make_member("client", now=NOW) for _ in range(30)]
+        assert outcomes([booking_by(client, shop) for client in clients]) == {"done": 3, "slot_taken": 27}
+        assert Booking.objects.values("resource_id").distinct().count() == 3
+
+
+class TestMovingInACircle:
+    @pytest.mark.parametrize("checked", [True, False])
+    def test_leaves_no_two_at_one_time(self, shop: Member, monkeypatch: pytest.MonkeyPatch, checked: bool) -> None:
+        clients = [make_member("client", now=NOW) for _ in range(RIVALS)]
+        circle = [booking_by(client, shop, START + index * HOUR)() for index, client in enumerate(clients)]
+        if not checked:
+            remove_the_checks(monkeypatch)
+
+        def moves(index: int) -> Callable[[], Any]:
+            time = NewTime(starts_at=START + (index + 1) % RIVALS * HOUR)
+            move = partial(moving.reschedule_booking, actor=clients[index].actor, booking_id=circle[index].pk)
+            return lambda: move(time=time, now=NOW)
+
+        for _ in range(5):
+            results = outcomes([moves(index) for index in range(RIVALS)])
+            assert results.keys() <= {"done", "slot_taken"}
+        held = sorted(Booking.objects.filter(holds_slot=True).values_list("starts_at", "ends_at"))
+        assert len(held) == RIVALS
+        assert all(first[1] <= second[0] for first, second in pairwise(held))
+
+
+class TestOneBooking:
+    def test_is_confirmed_or_cancelled(self, shop: Member) -> None:
+        for index in range(10):
+            client = make_member("client", now=NOW)
+            one = booking_by(client, shop, START + index * HOUR)()
+            confirm = partial(progress.confirm_booking, actor=shop.actor, booking_id=one.pk, now=NOW)
+            cancel = partial(progress.cancel_booking, actor=client.actor, booking_id=one.pk, reason="", now=NOW)
+            results = outcomes([confirm, cancel, confirm, cancel, confirm, cancel])
+            assert results["done"] in {1, 2}  # confirmed, then cancelled; or cancelled alone
+            assert Booking.objects.get(pk=one.pk).status == "cancelled"
+
+    def test_is_taken_a_step_further_once_by_many_timetables(self, shop: Member) -> None:
+        """T3. Red when a step does not look again at what is due once it has the row."""
+        one = booking_by(make_member("client", now=NOW), shop)()
+        for at in (NOW + timedelta(minutes=15), START):
+            step = partial(timers.take_next_step, booking_id=one.pk, now=at)
+            assert outcomes([step] * RIVALS) == {"done": RIVALS}
+        expired = Booking.objects.get(pk=one.pk)
+        assert (expired.status, expired.version, expired.next_step_at) == ("expired", 2, None)
