@@ -130,7 +130,7 @@ class TestOpenAPI:
         assert set(operation["tags"]) <= {tag["name"] for tag in TAGS}
         assert len(operation["tags"]) == 1
         assert path.startswith("/api/v1/")
-        assert path.endswith("/")
+        assert path.endswith(("/", ".ics"))
 
     @pytest.mark.parametrize("name", OPERATIONS)
     def test_every_operation_names_its_problems(self, name: str) -> None:
@@ -147,7 +147,7 @@ class TestOpenAPI:
                 assert answer["content"] == {CONTENT_TYPE: {"schema": PROBLEM_SCHEMA}}
                 assert re.match(r"`[a-z_]+`: ", answer["description"])
             elif status != "204":
-                assert answer["content"].keys() <= {"application/json", "text/html"}
+                assert answer["content"].keys() <= {"application/json", "text/html", "text/calendar"}
                 assert all(content["schema"] for content in answer["content"].values())
         [success] = [int(status) for status in answers if int(status) < 400]
         assert success in {"get": {200}, "delete": {200, 204}}.get(method, {200, 201, 202, 204})

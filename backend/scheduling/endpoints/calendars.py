@@ -54,8 +54,8 @@ def _hours(row: Availability) -> dict[str, Any]:
 
 def _wanted(payload: AvailabilityIn) -> WantedHours:
     return WantedHours(
-        start_time=payload.start_time,
-        end_time=payload.end_time,
+        start_time=payload.starts,
+        end_time=payload.ends,
         day_of_week=payload.day_of_week,
         on=payload.date,
         time_zone=payload.time_zone,

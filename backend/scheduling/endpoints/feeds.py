@@ -1,16 +1,26 @@
 """Bookings in everybody's own calendar."""
 
 import hashlib
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
+from ninja import Path
 
 from backend.core import auth, clock
+from backend.core.schemas import Text
 from backend.scheduling import feed
 from backend.scheduling.endpoints.router import router
 from backend.scheduling.models import CalendarLink
 from backend.scheduling.schemas.calendars import CalendarLinkOut
 from backend.scheduling.selectors import feeds
 from backend.scheduling.services import links
+
+CalendarToken = Annotated[Text, Path(max_length=60)]
+FEED: dict[str, Any] = {
+    "responses": {
+        200: {"description": "The feed.", "content": {"text/calendar": {"schema": {"type": "string"}}}},
+    }
+}
 
 
 def _link(link: CalendarLink) -> CalendarLinkOut:
@@ -29,11 +39,12 @@ def renew_link(request: HttpRequest) -> CalendarLinkOut:
     return _link(links.renew_link(actor=auth.actor(request), now=clock.now()))
 
 
-@router.get("/calendars/{calendar_token}.ics", auth=None, operation_id="readCalendarFeed", response=str)
-def read_feed(request: HttpRequest, calendar_token: str) -> HttpResponse:
+@router.get("/calendars/{calendar_token}.ics", auth=None, operation_id="readCalendarFeed", openapi_extra=FEED)
+def read_feed(request: HttpRequest, calendar_token: CalendarToken) -> HttpResponse:
     """My bookings as an iCalendar object (RFC 5545): the last 90 days and all that is ahead.
 
     A calendar updates what it knows (`UID`, `SEQUENCE`); what was cancelled stays in the feed as such.
+    With `If-None-Match`, 304 says that nothing is new.
     """
     user_id = links.owner_of(calendar_token)
     body = feed.write(feeds.entries_of(user_id, now=clock.now()), name="Callout")

