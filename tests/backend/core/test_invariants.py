@@ -17,7 +17,9 @@ from backend.dispatch.public import ensure_demo_tariffs
 from backend.dispatch.services import progress
 from backend.dispatch.states import Status
 from backend.messaging import services as messaging
+from backend.scheduling.services import progress as progress_of_bookings
 from tests.backend.dispatch.conftest import Job, Stage
+from tests.backend.scheduling.conftest import DAY, Shop
 from tests.conftest import Moment
 from tests.support.jobs import run_jobs
 
@@ -50,9 +52,19 @@ def town(as_owner: None, at: Moment) -> Stage:
     tokens = signing_in.open_session(user=user, device=Device("127.0.0.1", "tests"), now=stage.now)
     _rotate(tokens.refresh, stage)
     run_jobs("notifications.tell_of_event")
+    _book(Shop(at))
     execute(NUMBER_EVERYTHING)
     execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # no table is altered while checks wait
     return stage
+
+
+def _book(shop: Shop) -> None:
+    client = shop.client()
+    shop.confirm(shop.book(client))
+    shop.book(client, shop.tomorrow + DAY)
+    shop.cancel(shop.book(client, shop.tomorrow + 2 * DAY), client)
+    done = shop.confirm(shop.book(client, shop.tomorrow + 3 * DAY))
+    progress_of_bookings.complete_booking(actor=shop.provider.actor, booking_id=done.pk, now=done.starts_at)
 
 
 def _say(stage: Stage, job: Job) -> None:
@@ -140,6 +152,21 @@ PLANTED: dict[str, str] = {
     "dispatch.assistants_were_announced": "UPDATE dispatch_assistance SET assistant_added_event_id = 1",
     "dispatch.finished_work_is_counted_once": "DELETE FROM catalog_finished_work",
     "dispatch.numbers_follow_causes": SWAPPED.format("assistance"),
+    "scheduling.no_time_is_sold_twice": FREE_OF.format("scheduling_booking", "booking_no_overlap")
+    + "UPDATE scheduling_booking SET blocked = tstzrange('2000-01-01', '2100-01-01')",
+    "scheduling.agreed_times_are_held": FREE_OF.format("scheduling_booking", "booking_confirmed_holds")
+    + "UPDATE scheduling_booking SET holds_slot = false WHERE status = 'confirmed'",
+    "scheduling.no_booking_is_stuck": "DELETE FROM core_job WHERE name = 'scheduling.take_next_step'",
+    "scheduling.a_state_is_its_history": "UPDATE scheduling_booking SET version = 0",
+    "scheduling.changes_are_events": "DELETE FROM core_event WHERE type = 'booking.updated'",
+    "scheduling.finished_work_is_counted_once": """
+        UPDATE catalog_finished_work SET withdrawn_at = now() WHERE reference LIKE 'booking:%'""",
+    "scheduling.openings_leave_out_what_is_held": """
+        DELETE FROM scheduling_stale_openings;
+        INSERT INTO catalog_openings (provider_id, periods, updated_at)
+        SELECT DISTINCT provider_id, tstzmultirange(tstzrange('2000-01-01', '2100-01-01')), now()
+        FROM scheduling_booking""",
+    "scheduling.the_catalogue_is_told": "DELETE FROM core_job WHERE name = 'scheduling.push_openings'",
     "dispatch.only_assistants_are_on_duty": "UPDATE accounts_user SET roles = '{client}'",
 }
 
