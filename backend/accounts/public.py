@@ -41,8 +41,10 @@ from backend.accounts.services.assistants import (
     update_assistant_profile,
 )
 from backend.accounts.services.profile import set_location, set_photo
+from backend.accounts.services.proof import signed_in_lately
 from backend.accounts.services.registration import NewAccount, create_account
 from backend.accounts.services.skills import ensure_skills, set_skills
+from backend.accounts.services.two_factor import prove_fully
 from backend.accounts.sessions import is_signed_in
 from backend.core.actor import Actor, Role
 from backend.core.errors import NotFound, invalid_field
@@ -80,11 +82,13 @@ __all__ = [
     "photo_links",
     "photo_links_of",
     "photo_of",
+    "prove_fully",
     "register_user",
     "roles_of",
     "set_location",
     "set_photo",
     "set_skills",
+    "signed_in_lately",
     "skills_of",
     "update_assistant_profile",
 ]

@@ -43,6 +43,16 @@ def put(key: str, content: "File[Any]", *, content_type: str) -> None:
             raise OSError(f"{key} was taken")
 
 
+def read(key: str) -> "File[Any]":
+    """The file, opened, to be read in parts and closed. Raises Unavailable, and FileNotFoundError."""
+    try:
+        return default_storage.open(key)
+    except FileNotFoundError:
+        raise
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise Unavailable from error
+
+
 def remove(key: str) -> None:
     """Delete the file; one that is not there is no error. Raises Unavailable."""
     with _storage():

@@ -1,4 +1,4 @@
-"""Photos, documents and their review."""
+"""Photos, documents and their review; all that is held of a person."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from ninja.decorators import decorate_view
 from ninja.responses import Status
 
 from backend.accounts import public as accounts
+from backend.accounts.errors import ProofRequired
 from backend.core import auth, clock, etags
 from backend.core.errors import InvalidState, PreconditionFailed
 from backend.core.etags import IfMatch
@@ -19,17 +20,20 @@ from backend.core.schemas import Id, Page
 from backend.core.uploads import Upload, prepared, receives_file
 from backend.media import selectors
 from backend.media.errors import InvalidDocument, InvalidImage, OwnDocument
-from backend.media.models import Document
+from backend.media.models import Document, Export
 from backend.media.schemas import (
     DocumentFiltersIn,
     DocumentFormIn,
     DocumentOut,
     DocumentWithFileOut,
+    ExportIn,
+    ExportOut,
     ReplacementFormIn,
     ReviewIn,
+    show_export,
     show_with_file,
 )
-from backend.media.services import documents, photos
+from backend.media.services import documents, exporting, photos
 
 router = Router()
 
@@ -164,3 +168,37 @@ def review_document(request: HttpRequest, document_id: Id, payload: ReviewIn, if
         wanted_versions=etags.wanted_versions(if_match),
         now=clock.now(),
     )
+
+
+@router.post(
+    "/me/export/",
+    response={202: ExportOut},
+    auth=auth.any_user,
+    operation_id="requestExport",
+    openapi_extra=problems(ProofRequired),
+)
+def request_export(request: HttpRequest, payload: ExportIn) -> Status[dict[str, Any]]:
+    """Have all that is held about me written into a ZIP of JSON and my files, in the background.
+
+    It wants my password, or a sign-in less than five minutes old, and a code where two-factor sign-in is on. Asking
+    again within an hour gives the same one; a newer one takes its place. It is kept for seven days.
+    """
+    # Not kept under an Idempotency-Key: asking again is harmless, and the answer may hold a link.
+    actor, now = auth.actor(request), clock.now()
+    export = exporting.request_export(actor=actor, password=payload.password, otp=payload.otp, now=now)
+    return Status(202, _shown(export, request))
+
+
+@router.get("/me/export/", response=ExportOut, auth=auth.any_user, operation_id="readExport")
+def read_export(request: HttpRequest) -> dict[str, Any]:
+    """Where my export stands; with a link of five minutes when it is ready.
+
+    The link is shown to the session that asked for the export, and to every sign-in less than five minutes old.
+    """
+    return _shown(selectors.get_own_export(auth.actor(request)), request)
+
+
+def _shown(export: Export, request: HttpRequest) -> dict[str, Any]:
+    actor, now = auth.actor(request), clock.now()
+    may_download = export.session_id == actor.session_id or accounts.signed_in_lately(actor, now=now)
+    return show_export(export, may_download=may_download, now=now)

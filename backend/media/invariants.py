@@ -31,3 +31,26 @@ must_hold(
             ))
     """,
 )
+
+must_hold(
+    "media.exports_come_and_go",
+    "An export that is ready has its file until it expires; none waits for hours to be written.",
+    """
+    SELECT export.id, export.status, export.created_at, export.expires_at FROM media_export AS export
+    LEFT JOIN media_stored_file AS file ON file.key = export.key
+    WHERE (export.status = 'ready' AND export.expires_at > %(now)s
+            AND file.purge_at IS DISTINCT FROM export.expires_at)
+        OR (export.status = 'requested'
+            AND export.created_at < %(now)s - interval '1 hour' - %(patience)s * interval '1 s')
+    """,
+)
+
+must_hold(
+    "media.the_deleted_left_no_file",
+    "A deleted account has no document and no export.",
+    """
+    SELECT person.id FROM accounts_user AS person WHERE person.deleted_at IS NOT NULL
+        AND (EXISTS (SELECT FROM media_document WHERE user_id = person.id)
+            OR EXISTS (SELECT FROM media_export WHERE user_id = person.id))
+    """,
+)

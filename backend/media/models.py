@@ -1,11 +1,11 @@
-"""Files and who wants them; documents and where their review stands."""
+"""Files and who wants them; documents and where their review stands; exports of what is held of a person."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from backend.core.states import LifeCycleModel
-from backend.media.states import STEPS, DocumentStatus
+from backend.media.states import EXPORT_STEPS, STEPS, DocumentStatus, ExportStatus
 
 
 class DocumentType(models.TextChoices):
@@ -65,4 +65,33 @@ class Document(LifeCycleModel):
         indexes = [
             models.Index(fields=["user", "-id"], name="document_of_person"),
             models.Index(fields=["status", "-id"], name="document_by_status"),
+        ]
+
+
+class Export(LifeCycleModel):
+    """All that is held of a person, as a ZIP. Each has one at most: asking anew takes the old one's place."""
+
+    reference_kind = "export"
+    steps = EXPORT_STEPS
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    session_id = models.BigIntegerField()
+    """The session that asked for it, and that its link is shown to."""
+    key = models.CharField(max_length=80, default="")
+    """Where its file is, while it is ready."""
+    size_bytes = models.BigIntegerField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    """When its file is deleted."""
+
+    class Meta:
+        db_table = "media_export"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=[status.value for status in ExportStatus]), name="export_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="ready", size_bytes__isnull=False, expires_at__isnull=False) & ~Q(key="")
+                | ~Q(status="ready") & Q(key=""),
+                name="export_ready_has_a_file",
+            ),
         ]

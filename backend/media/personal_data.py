@@ -1,4 +1,4 @@
-"""What media holds of a person: their photo and documents."""
+"""What media holds of a person: their photo, documents and the export that they asked for."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from backend.accounts import public as accounts
 from backend.core import personal_data
 from backend.core.personal_data import Part, rows_of
-from backend.media.models import Document
+from backend.media.models import Document, Export
 from backend.media.services.storing import release
 
 DOCUMENT = (
@@ -27,13 +27,19 @@ def export(user_id: int) -> Iterator[Part]:
 
 
 def erase(*, user_id: int, now: datetime) -> None:
-    """Documents and photo: their files are deleted at the next purge."""
+    """Documents, photo and export: their files are deleted at the next purge.
+
+    What an export that is being written at this moment leaves, nobody claims: it is gone within a day.
+    """
     # Held: a file that takes another's place at this moment is let go of, too.
     documents = list(Document.objects.select_for_update(no_key=True).filter(user_id=user_id).order_by("pk"))
     keys = [document.file_id for document in documents]
     photo = accounts.photo_of(user_id)
     if photo:
         keys += [accounts.photo_file(photo, size) for size in accounts.PHOTO_SIZES.values()]
+    exports = Export.objects.filter(user_id=user_id)
+    keys += exports.exclude(key="").values_list("key", flat=True)
+    exports.delete()
     release(keys, now=now)
     Document.objects.filter(pk__in=[document.pk for document in documents]).delete()
 

@@ -7,9 +7,9 @@ from pydantic import ConfigDict, Field
 
 from backend.core.files import link
 from backend.core.pagination import PageIn
-from backend.core.schemas import Id, In, Line, Out, QueryIn
-from backend.media.models import Document, DocumentType
-from backend.media.states import DocumentStatus
+from backend.core.schemas import Id, In, Line, Out, QueryIn, Text
+from backend.media.models import Document, DocumentType, Export
+from backend.media.states import DocumentStatus, ExportStatus
 
 DOWNLOAD_LIVES = timedelta(minutes=5)
 
@@ -89,4 +89,35 @@ def show_with_file(document: Document, *, now: datetime) -> dict[str, Any]:
         now=now,
     )
     shown = {name: getattr(document, name) for name in DocumentOut.model_fields}
+    return {**shown, "download_url": url, "download_expires_at": expires_at}
+
+
+class ExportIn(In):
+    """The proof, as for deleting the account: everything at once is more than a stolen token should get."""
+
+    password: Annotated[Text | None, Field(min_length=1, max_length=128, examples=["correct horse battery staple"])] = (
+        None
+    )
+    otp: Annotated[Line | None, Field(min_length=6, max_length=40, examples=["492039"])] = None
+
+
+class ExportOut(Out):
+    """Where an export stands. Its address is shown to the session that asked, and to a sign-in of the last minutes."""
+
+    id: int
+    status: ExportStatus
+    created_at: datetime
+    size_bytes: int | None
+    expires_at: Annotated[datetime | None, Field(description="When the file is deleted.")]
+    download_url: Annotated[str | None, Field(examples=["/files/WyJleHBvcnRzLzQy…"])]
+    download_expires_at: datetime | None
+
+
+def show_export(export: Export, *, may_download: bool, now: datetime) -> dict[str, Any]:
+    """With a link that lives five minutes, for who may have it, while there is a file."""
+    shown = {name: getattr(export, name) for name in ("id", "status", "created_at", "size_bytes", "expires_at")}
+    if not may_download or export.expires_at is None or export.expires_at <= now or not export.key:
+        return {**shown, "download_url": None, "download_expires_at": None}
+    expires_at = min(now + DOWNLOAD_LIVES, export.expires_at)
+    url = link(export.key, name="my-data.zip", content_type="application/zip", expires_at=expires_at, now=now)
     return {**shown, "download_url": url, "download_expires_at": expires_at}

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.media.models import Document, DocumentType
+from backend.media.models import Document, DocumentType, Export
 from backend.media.states import DocumentStatus
 
 
@@ -53,3 +53,11 @@ def have_approved_licence(user_ids: Collection[int], *, on: date) -> set[int]:
 
 def _visible(actor: Actor) -> QuerySet[Document]:
     return Document.objects.filter(Q() if actor.is_manager else Q(user_id=actor.id))
+
+
+def get_own_export(actor: Actor) -> Export:
+    """The caller's export. Raises NotFound when they have not asked for one. One query."""
+    export = Export.objects.filter(user_id=actor.id).first()
+    if export is None:
+        raise NotFound
+    return export

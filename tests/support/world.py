@@ -78,6 +78,7 @@ def make_world() -> World:
     job = asked.body["assistance"]["id"]
     accepted = Api().as_(members["assistant"]).post(f"/assistance/{job}/accept/")
     assert accepted.status == 200, accepted.body
+    assert Api().as_(members["client"]).post("/me/export/", {}).status == 202
     shown = Api().as_(members["assistant"]).upload("POST", "/documents/", b"%PDF-1.4\n%%EOF", type="other")
     assert shown.status == 201, shown.body
     invited = Api().as_(members["admin"]).post("/admin/invitations/", {})

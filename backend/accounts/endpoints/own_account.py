@@ -53,7 +53,7 @@ def replace_me(
     operation_id="deleteMe",
     openapi_extra=problems(ProofRequired, AccountInUse),
 )
-def delete_me(request: HttpRequest, payload: DeletionIn | None = None) -> Status[None]:
+def delete_me(request: HttpRequest, payload: DeletionIn) -> Status[None]:
     """Delete my account, for good and at once.
 
     It wants my password, or a sign-in less than five minutes old, and a code where two-factor sign-in is on. It is
@@ -64,8 +64,8 @@ def delete_me(request: HttpRequest, payload: DeletionIn | None = None) -> Status
     """
     deleting.delete_account(
         actor=auth.actor(request),
-        password=payload.password if payload else None,
-        otp=payload.otp if payload else None,
+        password=payload.password,
+        otp=payload.otp,
         now=clock.now(),
     )
     return Status(204, None)

@@ -38,6 +38,11 @@ def claim(keys: Collection[str], *, now: datetime) -> None:
         raise LookupError("a file was not kept, or its time was over")
 
 
+def keep_until(key: str, *, purge_at: datetime) -> None:
+    """This kept file stays until then."""
+    StoredFile.objects.filter(key=key).update(purge_at=purge_at)
+
+
 def release(keys: Collection[str], *, now: datetime) -> None:
     """Nothing shows these files any more: they are deleted at the next purge."""
     StoredFile.objects.filter(key__in=keys).update(purge_at=now)

@@ -49,6 +49,6 @@ TABLE = {
     "readMe": any_user("GET", "/me/"),
     "updateMe": any_user("PATCH", "/me/", {"city": "Oran"}),
     "replaceMe": any_user("PUT", "/me/", {"name": "New", "email": "new@x.example"}),
-    "deleteMe": Rule("DELETE", "/me/", exceptions=(("client", 409), ("assistant", 409))),
+    "deleteMe": Rule("DELETE", "/me/", {}, exceptions=(("client", 409), ("assistant", 409))),
     "takeRole": Rule("POST", "/me/roles/", {"role": "crew"}),
 }

@@ -173,7 +173,7 @@ class TestProof:
     def test_wants_the_password_of_who_signed_in_earlier(self, api: Api, amel: Member) -> None:
         """Seen red without the proof: a stolen access token of up to fifteen minutes deleted the account."""
         before = everything()
-        assert [delete(api, amel).code, api.as_(amel).delete("/me/").code] == ["proof_required"] * 2
+        assert [delete(api, amel).code, api.as_(amel).delete("/me/", {}).code] == ["proof_required"] * 2
         assert delete(api, amel, password="wrong password").code == "proof_required"
         assert everything() == before
 
@@ -188,7 +188,7 @@ class TestProof:
         assert delete(api, google, password="any").code == "proof_required"
         assert delete(api, google).code == "proof_required"
         at.forward(seconds=-1)
-        assert api.as_(google).delete("/me/").status == 204
+        assert api.as_(google).delete("/me/", {}).status == 204
         assert not ExternalIdentity.objects.exists()
 
     def test_slows_down_who_guesses(self, api: Api, amel: Member, monkeypatch: pytest.MonkeyPatch) -> None:

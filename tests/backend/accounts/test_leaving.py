@@ -122,7 +122,7 @@ class Life:
         return job
 
     def end(self) -> None:
-        answer = self.api.delete("/me/")
+        answer = self.api.delete("/me/", {})
         assert answer.status == 204, answer.body
 
 
@@ -237,7 +237,7 @@ class TestObstacles:
     @pytest.mark.parametrize("side", ["client", "assistant"])
     def test_an_open_job_stands_in_the_way_of_both_sides(self, stage: Stage, status: Status, side: str) -> None:
         job = stage.job(status)
-        answer = Api().as_(getattr(job, side)).delete("/me/")
+        answer = Api().as_(getattr(job, side)).delete("/me/", {})
         if status is Status.REQUESTED and side == "assistant":
             assert answer.status == 204  # it was only offered
             return
@@ -254,7 +254,7 @@ class TestObstacles:
         """Off the map at once: the open offer is declined, and the next wave asks others."""
         assistant = stage.assistant()
         assistance = stage.request().assistance
-        assert Api().as_(assistant).delete("/me/").status == 204
+        assert Api().as_(assistant).delete("/me/", {}).status == 204
         assert not DispatchAssistant.objects.exists()
         assert Offer.objects.values_list("assistance_id", "status", "answered_at").get() == (
             assistance.pk,
@@ -264,4 +264,4 @@ class TestObstacles:
 
     def test_a_finished_job_does_not(self, stage: Stage) -> None:
         job = stage.job(Status.COMPLETED)
-        assert Api().as_(job.client).delete("/me/").status == 204
+        assert Api().as_(job.client).delete("/me/", {}).status == 204

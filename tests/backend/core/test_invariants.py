@@ -126,6 +126,14 @@ PLANTED: dict[str, str] = {
     "media.what_is_shown_is_kept": "UPDATE accounts_user SET photo = 'photos/lost'",
     "media.what_nobody_shows_is_purged": "INSERT INTO media_stored_file (key, created_at)"
     " VALUES ('photos/a/64.webp', now())",
+    "media.exports_come_and_go": """
+        INSERT INTO media_export (status, version, created_at, updated_at, user_id, session_id, key)
+        SELECT 'requested', 1, '2030-05-15 08:00:00+00', now(), min(id), 1, '' FROM accounts_user""",
+    "media.the_deleted_left_no_file": FREE_OF.format("accounts_user", "user_deleted_is_nobody")
+    + """
+        UPDATE accounts_user SET deleted_at = now();
+        INSERT INTO media_export (status, version, created_at, updated_at, user_id, session_id, key)
+        SELECT 'requested', 1, '2030-05-15 09:30:00+00', now(), min(id), 1, '' FROM accounts_user""",
     "messaging.those_it_was_opened_with_are_members": "DELETE FROM messaging_member WHERE left_at IS NULL",
     "messaging.members_were_announced": "UPDATE messaging_member SET added_event_id = added_event_id + 1",
     "messaging.departures_were_announced": "DELETE FROM core_event WHERE type = 'member.removed'",
