@@ -150,6 +150,7 @@ class Environment(BaseSettings):
     wave_seconds: float = Field(20, ge=0.1, le=600)
     request_minutes: float = Field(10, ge=0.1, le=1440)
     quote_minutes: float = Field(15, ge=0.1, le=1440)
+    osrm_url: str = Field("", pattern=r"^(https?://[^\s/?#]+[^\s?#]*)?$")
     position_history_days: int = Field(90, ge=1, le=3650)
 
     @field_validator("allowed_hosts", "cors_allowed_origins", "trusted_proxies", "wave_radii_km", mode="before")

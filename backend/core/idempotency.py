@@ -2,13 +2,15 @@
 
 The answer is stored in the work's own transaction. A twin that is still at work is noticed by an advisory lock, which
 is refused at once, where a unique insert would wait. Anything but a 2xx is rolled back and not kept.
+
+What an operation must ask elsewhere it asks before that transaction begins, and not again for a stored answer.
 """
 
 import hashlib
 import re
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from functools import partial, wraps
+from typing import Any, overload
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from backend.core import clock
 from backend.core.auth import authenticate
 from backend.core.errors import IdempotencyKeyReused, NotAuthenticated, Problem, RequestInFlight, invalid_field
-from backend.core.hot import HotQuery, insert, run
+from backend.core.hot import HotQuery, Row, insert, run
 from backend.core.models import IdempotentAnswer
 from backend.core.problems import problem_response
 
@@ -24,16 +26,32 @@ HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 View = Callable[..., HttpResponse]
+OutsideCall = Callable[[], None]
+Before = Callable[[HttpRequest], OutsideCall | None]
+"""From a request to the call that its operation needs, which keeps what it found with the request; or None."""
 
 
-def idempotent(view: View) -> View:
-    """One transaction around the operation; with a key, its stored answer. Use with `@decorate_view`."""
+@overload
+def idempotent(view: View) -> View: ...
+@overload
+def idempotent(*, before: Before) -> Callable[[View], View]: ...
+def idempotent(view: View | None = None, *, before: Before | None = None) -> View | Callable[[View], View]:
+    """One transaction around the operation; with a key, its stored answer. Use with `@decorate_view`.
 
+    `before` keeps no transaction waiting: the call that it returns is made when who asks is known and nothing is open.
+    """
+    return partial(_around, before=before) if view is None else _around(view, before=before)
+
+
+def _around(view: View, *, before: Before | None) -> View:
     @wraps(view)
     def run(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             actor = authenticate(request)
             key = _key_of(request)
+            call = before(request) if before is not None else None
+            if call is not None and not (key and _stored(request, actor.id, key)):
+                call()
             with transaction.atomic():
                 answer = _stored_answer(request, actor.id, key) if key else None
                 if answer is not None:
@@ -80,14 +98,17 @@ _STORED = HotQuery(
 )
 
 
+def _stored(request: HttpRequest, user_id: int, key: str) -> Row | None:
+    return _STORED.row(user_id=user_id, operation=_operation(request), key=key)
+
+
 def _stored_answer(request: HttpRequest, user_id: int, key: str) -> HttpResponse | None:
-    operation = _operation(request)
-    name = hashlib.sha256(f"{user_id}\0{operation}\0{key}".encode()).digest()
+    name = hashlib.sha256(f"{user_id}\0{_operation(request)}\0{key}".encode()).digest()
     # Two statements: what the first one's wait made visible, only the next one sees.
     ((locked,),) = run("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(name[:8], "big", signed=True)])
     if not locked:
         raise RequestInFlight(headers={"Retry-After": "1"})
-    row = _STORED.row(user_id=user_id, operation=operation, key=key)
+    row = _stored(request, user_id, key)
     if row is None:
         return None
     status, body, body_hash = row

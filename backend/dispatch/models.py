@@ -103,7 +103,9 @@ class Priced(models.Model):
     dropoff_lng = models.FloatField(null=True)
     vehicle_class = models.CharField(max_length=5)
     distance_m = models.PositiveIntegerField(null=True)
-    """From pickup to drop-off by road, estimated."""
+    """From pickup to drop-off by road."""
+    estimated = models.BooleanField(default=True)
+    """Whether the distance is made from the straight line; else it is that of a route."""
     total_price = models.BigIntegerField(null=True)
     """Minor units; null until the work is priced on the spot."""
     minimum_price = models.BigIntegerField(null=True)

@@ -65,7 +65,9 @@ class QuoteOut(Out):
     pickup: Place
     dropoff: Place | None
     distance_km: float | None = Field(examples=[12.61])
-    estimated: bool = Field(description="The distance is estimated from the straight line, not routed.")
+    estimated: bool = Field(
+        description="Whether the distance is estimated from the straight line; else it is that of a route by road."
+    )
     price: MoneyOut | None = Field(description="Null for what is priced on the spot.")
     minimum_price: MoneyOut
     expires_at: datetime
@@ -119,7 +121,9 @@ class AssistanceOut(Out):
     dropoff: Place | None
     note: str
     distance_km: float | None = Field(description="From pickup to drop-off by road.", examples=[12.61])
-    estimated: bool = Field(description="The distance is estimated from the straight line, not routed.")
+    estimated: bool = Field(
+        description="Whether the distance is estimated from the straight line; else it is that of a route by road."
+    )
     total_price: MoneyOut | None = Field(description="Null until what is priced on the spot is done.")
     minimum_price: MoneyOut | None
     quote_id: int | None

@@ -110,7 +110,7 @@ class TestShape:
         }  # fmt: skip
         extra = {
             "accounts": {"sessions", "rooms", "locale", "templates"},
-            "dispatch": {"fields", "rooms", "matching"},
+            "dispatch": {"fields", "rooms", "matching", "routing"},
             "media": {"decoding"},
             "messaging": {"rooms"},
             "notifications": {"table", "push", "personal", "locale", "templates"},

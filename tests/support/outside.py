@@ -1,6 +1,7 @@
 """What stands at the other end of the wire: a mail and an HTTP server on this machine, which keep what they get."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -86,6 +87,94 @@ def http_server() -> Iterator[HttpServer]:
     try:
         yield kept
     finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(2)
+
+
+_OSRM_PATH = re.compile(r"/route/v1/driving/(-?[0-9.]+,-?[0-9.]+;?){2}\?overview=false")
+
+
+@dataclass
+class OsrmServer:
+    """Speaks OSRM's HTTP API v1 about one way, or does what it is told to."""
+
+    url: str = ""
+    distance: Any = 15321.4
+    duration: Any = 1204.1
+    status: int = 200
+    body: bytes | None = None
+    """Instead of a route."""
+    headers: dict[str, str] = field(default_factory=dict)
+    drips: str = ""
+    """`headers` or `body`: that part of the answer comes byte by byte, and never ends."""
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    """Cleared: nobody gets an answer."""
+    asked: list[str] = field(default_factory=list)
+    """Paths."""
+    connections: set[int] = field(default_factory=set)
+
+    def answer(self) -> bytes:
+        if self.body is not None:
+            return self.body
+        way = {"distance": self.distance, "duration": self.duration, "weight": 1.0, "weight_name": "routability"}
+        end = {"hint": "x" * 80, "distance": 4.2, "name": "Rue", "location": [3.05, 36.75]}
+        return json.dumps({"code": "Ok", "routes": [{**way, "legs": []}], "waypoints": [end, end]}).encode()
+
+
+@contextmanager
+def osrm_server() -> Iterator[OsrmServer]:
+    """A real HTTP server on a free port."""
+    told = OsrmServer()
+    told.goes_on.set()
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            told.asked.append(self.path)
+            told.connections.add(self.client_address[1])
+            told.goes_on.wait()
+            if told.drips == "headers":
+                self._drip(b"HTTP/1.1 200 OK\r\nX-Never: ")
+                return
+            answer = told.answer()
+            status = told.status
+            if not _OSRM_PATH.fullmatch(self.path):
+                status, answer = 400, b'{"code": "InvalidUrl"}'
+            self.send_response(status)
+            for name, value in told.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer) + 10**6 * (told.drips == "body")))
+            self.end_headers()
+            if told.drips == "body":
+                self._drip(b"")
+                return
+            self.wfile.write(answer)
+
+        def _drip(self, first: bytes) -> None:
+            self.close_connection = True
+            self.wfile.write(first)
+            while not over.wait(0.05):
+                self.wfile.write(b" ")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """Who asked has hung up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield told
+    finally:
+        over.set()
+        told.goes_on.set()
         server.shutdown()
         server.server_close()
         thread.join(2)

@@ -15,6 +15,7 @@ from backend.core.schemas import Id, Page
 from backend.core.states import history_of
 from backend.dispatch import selectors
 from backend.dispatch.endpoints.router import router
+from backend.dispatch.endpoints.routes import find_route, routed_m
 from backend.dispatch.errors import OpenRequestExists, QuoteExpired, TariffMissing
 from backend.dispatch.schemas import (
     AssistanceFiltersIn,
@@ -42,12 +43,12 @@ from backend.dispatch.services.requests import Wanted
     operation_id="quoteAssistance",
     openapi_extra=problems(TariffMissing),
 )
-@decorate_view(idempotent)
+@decorate_view(idempotent(before=find_route(QuoteIn)))
 def quote_assistance(request: HttpRequest, payload: QuoteIn) -> Status[QuoteOut]:
     """Say what help would cost, before asking for it.
 
-    Base plus kilometres by road, never below the minimum; the distance is estimated. Give the quote's id with the
-    request and its price is kept, as often as you ask until it expires.
+    Base plus kilometres by road, never below the minimum. Give the quote's id with the request, and its distance and
+    price are kept, as often as you ask until it expires.
     """
     quote = requests.quote_assistance(
         actor=auth.actor(request),
@@ -55,6 +56,7 @@ def quote_assistance(request: HttpRequest, payload: QuoteIn) -> Status[QuoteOut]
         vehicle_class=payload.vehicle_class,
         pickup=point(payload.pickup),
         dropoff=point_or_none(payload.dropoff),
+        routed_m=routed_m(request),
         now=clock.now(),
     )
     return Status(201, shapes.show_quote(quote))
@@ -67,7 +69,7 @@ def quote_assistance(request: HttpRequest, payload: QuoteIn) -> Status[QuoteOut]
     operation_id="requestAssistance",
     openapi_extra=problems(OpenRequestExists, QuoteExpired, TariffMissing),
 )
-@decorate_view(idempotent)
+@decorate_view(idempotent(before=find_route(AssistanceIn)))
 def request_assistance(request: HttpRequest, payload: AssistanceIn) -> Status[RequestOut]:
     """Ask for help. The nearest assistants are asked at once, more every few seconds, until one accepts.
 
@@ -82,6 +84,7 @@ def request_assistance(request: HttpRequest, payload: AssistanceIn) -> Status[Re
         vehicle_type=payload.vehicle_type,
         note=payload.note,
         quote_id=payload.quote_id,
+        routed_m=routed_m(request),
     )
     asked = requests.request_assistance(actor=actor, wanted=wanted, now=clock.now())
     nearby = [

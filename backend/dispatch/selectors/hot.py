@@ -26,7 +26,7 @@ _OWN = (
     *("id", "status", "version", "client_id", "assistant_id", "service_type", "vehicle_class", "vehicle_type"),
     *("pickup_lat", "pickup_lng", "dropoff_lat", "dropoff_lng", "note", "distance_m", "total_price", "minimum_price"),
     *("currency", "quote_id", "conversation_id", "rating", "expires_at", "requested_at", "accepted_at", "ongoing_at"),
-    *("finished_at", "created_at", "updated_at"),
+    *("finished_at", "created_at", "updated_at", "estimated"),
 )
 _PARTIES = ("client__name", "client__phone_number", "assistant__name", "assistant__phone_number")
 _OFFER = ("status", "distance_m", "eta_minutes", "wave", "offered_at", "answered_at")
@@ -98,7 +98,8 @@ def _shown(row: Row, reader_id: int) -> dict[str, Any]:
     (id_, status, version, client_id, assistant_id, service_type, vehicle_class, vehicle_type) = row[:8]
     (pickup_lat, pickup_lng, dropoff_lat, dropoff_lng, note, distance_m, total_price, minimum_price) = row[8:16]
     currency, quote_id, conversation_id, rating, expires_at, requested_at, accepted_at, ongoing_at = row[16:24]
-    finished_at, created_at, updated_at, client_name, client_phone, assistant_name, assistant_phone = row[24:31]
+    finished_at, created_at, updated_at, estimated = row[24:28]
+    client_name, client_phone, assistant_name, assistant_phone = row[28:32]
     if status not in _SHOWS_NUMBERS or reader_id not in {client_id, assistant_id}:
         client_phone = assistant_phone = None
     return {
@@ -116,13 +117,13 @@ def _shown(row: Row, reader_id: int) -> dict[str, Any]:
         "dropoff": None if dropoff_lat is None else {"lat": dropoff_lat, "lng": dropoff_lng},
         "note": note,
         "distance_km": None if distance_m is None else distance_m / 1000,
-        "estimated": True,
+        "estimated": estimated,
         "total_price": _money(total_price, currency),
         "minimum_price": _money(minimum_price, currency),
         "quote_id": quote_id,
         "conversation_id": conversation_id,
         "rating": rating,
-        "offer": None if row[31] is None else _offer(*row[31:37]),
+        "offer": None if row[32] is None else _offer(*row[32:38]),
         "expires_at": expires_at,
         "requested_at": requested_at,
         "accepted_at": accepted_at,

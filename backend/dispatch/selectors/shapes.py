@@ -67,12 +67,13 @@ def _assistance(
         pickup=_place(row.pickup),
         dropoff=_place_or_none(row.dropoff),
         distance_km=_km(row.distance_m),
-        estimated=True,
         total_price=_money(row.money(row.total_price)),
         minimum_price=_money(row.money(row.minimum_price)),
         offer=None if offer is None else OwnOfferOut(**_own_offer(offer)),
         **_columns(row, "status", "version", "service_type", "vehicle_class", "vehicle_type", "note", "quote_id"),
-        **_columns(row, "conversation_id", "rating", "expires_at", "requested_at", "accepted_at", "ongoing_at"),
+        **_columns(
+            row, "conversation_id", "rating", "estimated", "expires_at", "requested_at", "accepted_at", "ongoing_at"
+        ),
         **_columns(row, "finished_at", "created_at", "updated_at"),
     )
 
@@ -93,10 +94,9 @@ def show_quote(quote: Quote) -> QuoteOut:
         pickup=_place(quote.pickup),
         dropoff=_place_or_none(quote.dropoff),
         distance_km=_km(quote.distance_m),
-        estimated=True,
         price=_money(quote.money(quote.total_price)),
         minimum_price=Money(quote.minimum_price or 0, quote.currency).out(),
-        **_columns(quote, "service_type", "vehicle_class", "expires_at"),
+        **_columns(quote, "service_type", "vehicle_class", "estimated", "expires_at"),
     )
 
 

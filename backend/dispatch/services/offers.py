@@ -113,7 +113,12 @@ def _terms(assistance: Assistance, service_type: str) -> dict[str, Any]:
     if assistance.requested_service is not None:
         return {}
     price = price_of(
-        service_type, assistance.vehicle_class, assistance.pickup, assistance.dropoff, at=assistance.created_at
+        service_type,
+        assistance.vehicle_class,
+        assistance.pickup,
+        assistance.dropoff,
+        routed_m=None if assistance.estimated else assistance.distance_m,
+        at=assistance.created_at,
     )
     return {"service_type": service_type, **price}
 

@@ -111,7 +111,9 @@ def _give_back(assistance: Assistance, actor: Actor, change: Change, now: dateti
         "expires_at": waves.round_end(now),
     }
     if assistance.requested_service is None:
-        reopened |= {"service_type": None, "distance_m": None, "total_price": None, "minimum_price": None}
+        # An estimate rests on the tariff of the service; a route does not.
+        distance_m = None if assistance.estimated else assistance.distance_m
+        reopened |= {"service_type": None, "distance_m": distance_m, "total_price": None, "minimum_price": None}
     transition(
         assistance,
         expect={Status.ACCEPTED},

@@ -26,7 +26,8 @@ from shared_contracts.rooms import assistance_room
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a client asks for. None: any service; the quote's vehicle class, else light; no drop-off; no quote."""
+    """What a client asks for. None: any service; the quote's vehicle class, else light; no drop-off; no quote; no
+    route (`routed_m`, metres), so that the distance is estimated."""
 
     pickup: Point
     service_type: str | None = None
@@ -35,6 +36,7 @@ class Wanted:
     vehicle_type: str = ""
     note: str = ""
     quote_id: int | None = None
+    routed_m: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,17 @@ def quote_assistance(
     pickup: Point,
     dropoff: Point | None,
     now: datetime,
+    routed_m: int | None = None,
 ) -> Quote:
-    """Say what it would cost, and keep to it for `QUOTE_MINUTES`, as often as they ask. Raises TariffMissing."""
+    """Say what it would cost, and keep to it for `QUOTE_MINUTES`, as often as they ask. Raises TariffMissing.
+
+    `routed_m` is the way by road in metres; without it the distance is estimated.
+    """
     return Quote.objects.create(
         user_id=actor.id,
         service_type=service_type,
         **_where(pickup, dropoff),
-        **price_of(service_type, vehicle_class, pickup, dropoff, at=now),
+        **price_of(service_type, vehicle_class, pickup, dropoff, routed_m=routed_m, at=now),
         created_at=now,
         expires_at=now + timedelta(minutes=environment().quote_minutes),
     )
@@ -81,14 +87,20 @@ def request_assistance(*, actor: Actor, wanted: Wanted, now: datetime) -> Reques
 
 
 def price_of(
-    service_type: str, vehicle_class: str, pickup: Point, dropoff: Point | None, *, at: datetime
+    service_type: str, vehicle_class: str, pickup: Point, dropoff: Point | None, *, routed_m: int | None, at: datetime
 ) -> dict[str, Any]:
-    """The columns that say what it costs by the tariff of that moment. Raises TariffMissing."""
+    """The columns that say what it costs by the tariff of that moment. Raises TariffMissing.
+
+    The distance is that of the route, in metres, or estimated where there is none.
+    """
     rate = selectors.tariff_at(service_type, vehicle_class, at).rate
-    distance_m = None if dropoff is None else rules.road_distance_m(pickup, dropoff, rate.road_factor)
+    distance_m = routed_m
+    if routed_m is None and dropoff is not None:
+        distance_m = rules.road_distance_m(pickup, dropoff, rate.road_factor)
     return {
         "vehicle_class": vehicle_class,
         "distance_m": distance_m,
+        "estimated": routed_m is None,
         "total_price": rules.price_in_advance(service_type, rate, distance_m),
         "minimum_price": rate.minimum,
         "currency": rate.currency,
@@ -147,12 +159,13 @@ def _take_quote(actor: Actor, quote_id: int, wanted: Wanted, now: datetime) -> Q
 
 def _price(quote: Quote | None, service_type: str | None, wanted: Wanted, now: datetime) -> dict[str, Any]:
     if quote is not None:
-        names = ("vehicle_class", "distance_m", "total_price", "minimum_price", "currency")
+        names = ("vehicle_class", "distance_m", "estimated", "total_price", "minimum_price", "currency")
         return {name: getattr(quote, name) for name in names}
     vehicle_class = wanted.vehicle_class or "light"
     if service_type is None:
-        return {"vehicle_class": vehicle_class}
-    return price_of(service_type, vehicle_class, wanted.pickup, wanted.dropoff, at=now)
+        routed_m = wanted.routed_m
+        return {"vehicle_class": vehicle_class, "distance_m": routed_m, "estimated": routed_m is None}
+    return price_of(service_type, vehicle_class, wanted.pickup, wanted.dropoff, routed_m=wanted.routed_m, at=now)
 
 
 def _where(pickup: Point, dropoff: Point | None) -> dict[str, float | None]:
