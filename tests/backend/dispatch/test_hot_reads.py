@@ -12,6 +12,7 @@ from django.db import close_old_connections
 from pytest_django import DjangoAssertNumQueries
 
 from backend.config.wsgi import application, django_application
+from backend.config.wsgi import fast_lane as lane
 from backend.core import fast_lane, limits
 from backend.core.limits import Limit, Verdict
 from backend.dispatch.selectors import hot
@@ -59,7 +60,7 @@ def took_the_lane(path: str, member: Member | None, query: str = "", **more: str
         return answer
 
     expected = ask(django_application, path, member, query, **more)
-    with patch.object(application, "_application", watched):
+    with patch.object(lane, "_application", watched):
         found = ask(application, path, member, query, **more)
     assert found == expected
     return not ordinary
