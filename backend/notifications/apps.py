@@ -9,9 +9,8 @@ class NotificationsConfig(AppConfig):
         from backend.notifications import (  # noqa: PLC0415 - models exist only from here on
             invariants,  # noqa: F401
             jobs,  # noqa: F401
-            personal,
+            personal_data,  # noqa: F401
             subscribers,
         )
 
         subscribers.listen()
-        personal.register()

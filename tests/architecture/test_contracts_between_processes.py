@@ -113,7 +113,7 @@ class TestShape:
             "dispatch": {"fields", "rooms", "matching", "routing"},
             "media": {"decoding"},
             "messaging": {"rooms"},
-            "notifications": {"table", "push", "personal", "locale", "templates"},
+            "notifications": {"table", "push", "locale", "templates"},
             "scheduling": {"slots", "feed"},
         }
         for module in TestModules.MODULES:

@@ -42,6 +42,4 @@ def erase(*, user_id: int, now: datetime) -> None:
         model._base_manager.filter(user_id=user_id).delete()
 
 
-def register() -> None:
-    """Called once when the apps are ready."""
-    personal_data.holds("notifications", export=export, erase=erase)
+personal_data.holds("notifications", export=export, erase=erase)
