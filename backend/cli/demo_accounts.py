@@ -2,6 +2,7 @@
 
 PASSWORD = "demo-callout-2030"
 CLIENT = ("client", "nadia@callout.example", "Nadia Belkacem")
+BARBER = ("contractor", "karim@callout.example", "Karim Benali", "Africa/Algiers")
 MANAGER = ("manager", "manager@callout.example", "Malik Saadi")
 ASSISTANTS = (
     ("amel@callout.example", "Amel Hamdi", "towing", "light", "b", (36.7600, 3.0550)),
@@ -26,6 +27,7 @@ SAMPLE_PDF = (
 """A blank card, for a driving licence."""
 SIGN_INS = [
     ("client", CLIENT[1], PASSWORD),
+    ("barber", BARBER[1], PASSWORD),
     ("assistant", ASSISTANTS[0][0], PASSWORD),
     ("assistant", ASSISTANTS[1][0], PASSWORD),
     ("manager", MANAGER[1], PASSWORD),

@@ -1,4 +1,4 @@
-"""Demo data: a tariff, a client, six assistants around Algiers, and a manager."""
+"""Demo data: a tariff, a client, six assistants around Algiers, a barbershop, and a manager."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,13 +8,14 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 
 from backend.accounts import public as accounts
-from backend.cli.demo_accounts import ASSISTANTS, CLIENT, MANAGER, PASSWORD, SAMPLE_PDF, SKILLS
+from backend.cli.demo_accounts import ASSISTANTS, BARBER, CLIENT, MANAGER, PASSWORD, SAMPLE_PDF, SKILLS
 from backend.cli.errors import UserError
 from backend.core import clock
 from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.dispatch import public as dispatch
 from backend.media import public as media
+from backend.scheduling import public as scheduling
 
 LICENCES_EXPIRE_ON = date(2039, 12, 31)
 
@@ -31,7 +32,7 @@ def run_seed(args: argparse.Namespace) -> int:
     licences = [media.keep_pdf(ContentFile(SAMPLE_PDF), now=clock.now()) for _ in ASSISTANTS]
     with transaction.atomic():
         seed(licences)
-    print(f"Demo data written: {len(ASSISTANTS) + 2} people, a tariff.")
+    print(f"Demo data written: {len(ASSISTANTS) + 3} people, a tariff, a barbershop with three chairs.")
     return 0
 
 
@@ -39,7 +40,9 @@ def seed(licences: Sequence[media.Kept]) -> None:
     """The rows themselves; of these files each assistant shows one as a driving licence, approved by the manager."""
     now = clock.now()
     dispatch.ensure_demo_tariffs(now=now)
-    accounts.register_user(roles=[CLIENT[0]], name=CLIENT[2], email=CLIENT[1], password=PASSWORD, now=now)
+    client = accounts.register_user(roles=[CLIENT[0]], name=CLIENT[2], email=CLIENT[1], password=PASSWORD, now=now)
+    barber = accounts.register_user(roles=[BARBER[0]], name=BARBER[2], email=BARBER[1], password=PASSWORD, now=now)
+    scheduling.open_demo_shop(provider_id=barber.id, client_id=client.id, time_zone=BARBER[3], now=now)
     skills = accounts.ensure_skills(names=[name for names in SKILLS.values() for name in names], now=now)
     manager = accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
     for licence, (email, name, service_type, vehicle_class, category, (lat, lng)) in zip(

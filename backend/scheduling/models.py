@@ -11,7 +11,6 @@ from backend.core.geo import Point
 from backend.core.money import Money
 from backend.core.states import LifeCycleModel, Steps
 from backend.scheduling import rules, states
-from backend.scheduling.rules import Terms
 from backend.scheduling.states import OPEN, Side, Status
 
 NO_OVERLAP = "booking_no_overlap"
@@ -67,11 +66,6 @@ class Policy(models.Model):
                 condition=Q(late_fee_percent__lte=100, no_show_fee_percent__lte=100), name="policy_percentages"
             ),
         ]
-
-    @property
-    def terms(self) -> Terms:
-        names = Terms.__dataclass_fields__
-        return Terms(**{name: getattr(self, name) for name in names})
 
 
 class Availability(models.Model):

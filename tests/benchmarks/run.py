@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
-from tests.benchmarks import contention, delays, figures, machine, matching, rest, sockets
+from tests.benchmarks import contention, delays, figures, machine, matching, rest, scheduling, sockets
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Bench
 
@@ -16,6 +16,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
     "delays": delays.run,
     "matching": matching.run,
     "contention": contention.run,
+    "scheduling": scheduling.run,
 }
 
 DESCRIPTORS = 65_536

@@ -74,7 +74,7 @@ class TestBookingAtOnce:
     def test_two_hundred_clients_one_winner_with_the_checks_removed(
         self, shop: Member, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Red when the exclusion constraint is dropped, and when its refusal is not told as SlotTaken."""
+        """Seen red when the constraint's refusal is not told as SlotTaken."""
         remove_the_checks(monkeypatch)
         booking_by(make_member("client", now=NOW), shop, START - 5 * HOUR)()  # the chair is there
         clients = [make_member("client", now=NOW) for _ in range(CLIENTS)]
@@ -127,7 +127,7 @@ class TestOneBooking:
             assert Booking.objects.get(pk=one.pk).status == "cancelled"
 
     def test_is_taken_a_step_further_once_by_many_timetables(self, shop: Member) -> None:
-        """T3. Red when a step does not look again at what is due once it has the row."""
+        """T3: each step is taken once."""
         one = booking_by(make_member("client", now=NOW), shop)()
         for at in (NOW + timedelta(minutes=15), START):
             step = partial(timers.take_next_step, booking_id=one.pk, now=at)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.db.models import QuerySet
 
@@ -18,10 +19,15 @@ from backend.scheduling.slots import Hours, Period
 _DEFAULTS = Terms()
 
 
+_TERMS = HotQuery(
+    lambda provider: Policy.objects.filter(pk=provider).values_list(*Terms.__dataclass_fields__), provider=int
+)
+
+
 def terms_of(provider_id: int) -> Terms:
-    """On what terms this provider takes bookings. One query."""
-    policy = Policy.objects.filter(pk=provider_id).first()
-    return policy.terms if policy else _DEFAULTS
+    """On what terms this provider takes bookings. One compiled query."""
+    row = _TERMS.row(provider=provider_id)
+    return Terms(*row) if row else _DEFAULTS
 
 
 def policy_of(provider_id: int) -> Policy:
@@ -68,7 +74,7 @@ def get_own_time_off(actor: Actor, time_off_id: int) -> TimeOff:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calendars:
     """When a provider's chairs are open during a period."""
 
@@ -83,8 +89,13 @@ class Calendars:
 
     def open_at(self, resource_id: int) -> list[Period]:
         """When this chair takes bookings, times off not yet taken away."""
-        hours = self.hours_of(resource_id)
-        return slots.open_periods(hours, self.period) if hours else slots.any_time(self.period)
+        return self._open[resource_id] if resource_id in self._open else self._open[None]
+
+    @cached_property
+    def _open(self) -> Mapping[int | None, list[Period]]:
+        """Reckoned once for all the chairs that have no hours of their own."""
+        found = {chair: slots.open_periods(hours, self.period) for chair, hours in self.hours.items()}
+        return {None: slots.any_time(self.period), **found}
 
     def off_at(self, resource_id: int) -> list[Period]:
         return slots.merged([*self.off.get(None, ()), *self.off.get(resource_id, ())])

@@ -68,8 +68,8 @@ def _book(actor: Actor, wanted: Wanted, now: datetime) -> Booking:
     service, provider_id = what_is_wanted(wanted.service_id, wanted.provider_id)
     if provider_id == actor.id:
         raise invalid_field("body.provider", "nobody books with themselves")
-    accounts.hold_active([actor.id])
     require_provider(provider_id)
+    accounts.hold_active([actor.id, provider_id])
     start, end = period_of(wanted.starts_at, wanted.ends_at, service, now=now)
     terms = calendars.terms_of(provider_id)
     resource = claim_resource(
@@ -143,10 +143,9 @@ def what_is_wanted(service_id: int | None, provider_id: int | None) -> tuple[Ser
 
 
 def require_provider(provider_id: int) -> None:
-    """Let nothing happen to their account meanwhile. Raises 422 for who is no provider."""
+    """Raises 422 for who is no provider. One query."""
     if PROVIDERS.isdisjoint(accounts.roles_of([provider_id]).get(provider_id, ())):
         raise invalid_field("body.provider", "there is no such provider")
-    accounts.hold_active([provider_id])
 
 
 def period_of(

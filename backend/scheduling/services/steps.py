@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backend.core.actor import Actor
+from backend.core.hot import insert
 from backend.core.jobs import enqueue
 from backend.core.states import transition
 from backend.scheduling import rules
@@ -79,5 +80,5 @@ def wait_for_next_step(booking: Booking, *, now: datetime) -> None:
 
 def openings_changed(provider_id: int, *, now: datetime) -> None:
     """Let the catalogue be told, once for all that changes within a second."""
-    StaleOpenings.objects.create(provider_id=provider_id)
+    insert([StaleOpenings(provider_id=provider_id)])
     enqueue("scheduling.push_openings", now=now, run_at=now + COALESCED_FOR, provider_id=provider_id)

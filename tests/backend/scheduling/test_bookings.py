@@ -188,7 +188,6 @@ class TestConfirmBooking:
         assert (row.action, row.reference) == ("scheduling.booking_confirmed", booking.reference)
 
     def test_takes_the_time_again(self, shop: Shop) -> None:
-        """Red when confirming does not look whether the time of an old request is still free."""
         booking = shop.book()
         shop.at.forward(minutes=15)
         assert shop.tick(booking).holds_slot is False
@@ -322,7 +321,7 @@ class TestRescheduleBooking:
 
     @pytest.mark.parametrize(("hour", "fee"), [(15, 1000), (9, 0)])
     def test_does_not_save_the_late_fee(self, shop: Shop, hour: int, fee: int) -> None:
-        """The example of the manual. Red when a move forgets the start that the client was held to."""
+        """The example of the manual. Seen red when a move forgets the start that the client was held to."""
         client = shop.client()
         friday = datetime(2030, 5, 24, 10, tzinfo=UTC)
         booking = shop.priced(client, friday, free_cancellation_hours=24, late_fee_percent=50)

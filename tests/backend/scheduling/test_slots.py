@@ -66,8 +66,8 @@ class TestOpenPeriods:
     @settings(max_examples=100, deadline=None)
     @given(weeks())
     def test_are_when_the_clock_on_the_wall_says_so(self, week: tuple[list[Hours], Period]) -> None:
-        """D4 in ten zones. Red when an opening's ends are turned to UTC by `fold=0` alone: an hour that comes twice
-        is open once."""
+        """D4 in ten zones. Seen red with an opening's ends turned to UTC by `fold=0` alone: an hour that comes twice is
+        open once."""
         hours, period = week
         found = slots.open_periods(hours, period)
         assert found == slots.merged(found)
@@ -140,7 +140,7 @@ class TestFreeSlots:
     def test_are_all_that_fit_and_nothing_else(
         self, free: list[Period], taken: list[Period], length: int, before: int, after: int, earliest: int
     ) -> None:
-        """Red when a slot is looked for from the end of what is taken without the buffer before it."""
+        """Seen red when what ended is passed by without the buffer before the next."""
         free, taken = slots.merged(free), slots.merged(taken)
         wish = Wish(length * QUARTER, before * QUARTER, after * QUARTER, _at(earliest), _at(110))
 
