@@ -126,7 +126,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/worker/test_dispatching.py::TestDispatching::test_sends_timers_when_the_moved_clock_says_so",
         f"{FAULTS}/test_timers.py::TestTimersThatCameDueWhileEverythingWasDown",
     ),
-    "T5": (f"{FAULTS}/test_clocks.py::TestSkewedClocks",),
+    "T5": (f"{FAULTS}/test_skewed_clocks.py::TestSkewedClocks",),
     "T6": ("tests/worker/test_jobs.py::TestRunner::test_gives_up_a_job_that_ends_every_worker",),
     "T7": (f"{FAULTS}/test_redis_matrix.py::TestWithoutRedis", f"{CORE}/test_outbox.py::TestOutsideATransaction"),
     "T8": ("tests/backend/cli/test_stack.py::TestStack", "tests/worker/test_processes.py::TestProcess"),

@@ -84,12 +84,17 @@ def skew(name: str, by: float, seconds: float) -> Fault:
 
 def set_clock(stack: Stack, name: str, by: float) -> None:
     """Restart one of our processes with a clock that is so many seconds ahead of all others."""
+    give_clock(stack, name, by)
+    stack.restart(name)
+
+
+def give_clock(stack: Stack, name: str, by: float) -> None:
+    """The same from its next start on."""
     program = stack.keeper(name).unit
     assert isinstance(program, Program)
     rest = [part for part in program.env["PYTHONPATH"].split(os.pathsep) if part != str(SKEWED)]
     path = os.pathsep.join([str(SKEWED), *rest] if by else rest)
     program.env = {**program.env, "PYTHONPATH": path, "CLOCK_SKEW_SECONDS": f"{by:g}"}
-    stack.restart(name)
 
 
 def empty_redis() -> Fault:

@@ -114,7 +114,7 @@ class TestStoppedProcesses:
         async def play() -> None:
             async with Run(field) as run:
                 frozen = [faults.freeze(name, 5) for name in faults.ROLES]
-                await _play(run, frozen, jobs=80, overlap=2.5)
+                await _play(run, frozen, jobs=50, overlap=2.5)
 
         asyncio.run(play())
 
@@ -133,7 +133,7 @@ class TestLosingRedis:
                     faults.cut_off_redis(3),
                     faults.slow_redis(3),
                 ]
-                await _play(run, harms, jobs=120)
+                await _play(run, harms, jobs=70)
                 assert sum(person.statuses[503] for person in run.people) == 0
 
         asyncio.run(play())
@@ -145,7 +145,7 @@ class TestRestartedPostgres:
 
         async def play() -> None:
             async with Run(field) as run:
-                await _play(run, [faults.restart_postgres()], jobs=40)
+                await _play(run, [faults.restart_postgres()], jobs=20)
                 assert sum(person.statuses[500] for person in run.people) == 0
 
         asyncio.run(play())
