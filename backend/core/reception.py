@@ -3,7 +3,8 @@
 The server gives every request a thread, of which there are many. A thread that waits costs nothing; only so many as
 BACKEND_THREADS work at a time, each on a request that has come in whole. One that works for long waits for a lock or a
 slow query: another may begin beside it, up to as many again. Nobody can interrupt the reading of a body that does not
-come, but its connection can be ended: that is done to whoever keeps us waiting for SENDING_SECONDS.
+come, but its connection can be ended: that is done to whoever keeps us waiting for SENDING_SECONDS and sends next to
+nothing.
 """
 
 import os
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +26,8 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 SENDING_SECONDS = 20.0
+SLOWEST_BYTES_A_SECOND = 4096
+"""Whoever sends faster may take longer: a photo over a poor line."""
 LATE_SECONDS = 2.0
 """A body that takes longer makes us look at the connections."""
 LOOK_SECONDS = 0.1
@@ -34,8 +37,18 @@ LONG_SECONDS = 0.25
 """Who works for longer does not work but wait."""
 PART_BYTES = 64 * 1024
 KEPT_IN_MEMORY_BYTES = 256 * 1024
+MOST_BYTES = 16 * 1024 * 1024
+"""More than anything may be sent: what announces more is refused unread."""
 
 log = structlog.get_logger("callout.reception")
+
+
+def _announced(environ: Environ) -> int:
+    """How long the body says it is; Django reads none that does not say so."""
+    try:
+        return int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
 
 
 class Turns:
@@ -86,13 +99,12 @@ class Reception:
         if self._watch is None:  # only now: the server may have made this process from another, without its threads
             self._watch = threading.Thread(target=self._look_after_all, name="reception", daemon=True)
             self._watch.start()
-        length = environ.get("CONTENT_LENGTH")
-        if length in {None, "0"} and "HTTP_TRANSFER_ENCODING" not in environ:
+        length = _announced(environ)
+        if not 0 < length <= MOST_BYTES:
             with self._turns:
                 return self._application(environ, start_response)
         with tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY_BYTES) as body:
-            received = self._receive(environ["wsgi.input"], body)
-            if length is not None and str(received) != length:
+            if self._receive(environ["wsgi.input"], body) != length:
                 start_response("400 Bad Request", [])  # whoever began to ask has gone, or was hung up on
                 return [b""]
             environ["wsgi.input"] = body
@@ -113,7 +125,7 @@ class Reception:
         return received
 
     def _look_after_all(self) -> None:
-        waiting: dict[object, float] = {}
+        waiting: dict[object, tuple[float, int]] = {}
         looked_at = 0.0
         while True:
             time.sleep(LOOK_SECONDS)
@@ -125,28 +137,34 @@ class Reception:
             if now - looked_at < CONNECTIONS_SECONDS:
                 continue
             looked_at = now
-            waiting = {peer: waiting.get(peer, now) for peer in unanswered()}
-            late = {peer for peer, since in waiting.items() if since < now - SENDING_SECONDS}
+            present = dict(unanswered())
+            waiting = {peer: waiting.get(peer, (now, received)) for peer, received in present.items()}
+            late = {
+                peer
+                for peer, (since, before) in waiting.items()
+                if now - since > SENDING_SECONDS and present[peer] - before < SLOWEST_BYTES_A_SECOND * (now - since)
+            }
             if late:
                 for _ in unanswered(hang_up_on=late):
                     pass
                 log.info("reception.hung_up", connections=len(late))
 
 
-def unanswered(*, hang_up_on: Iterable[object] = ()) -> Iterator[object]:
+def unanswered(*, hang_up_on: Collection[object] = ()) -> Iterator[tuple[object, int]]:
     """The addresses of this process's connections that have sent something since they were last sent anything.
 
-    Linux tells (`struct tcp_info`: milliseconds since the last data sent and received); other systems' users have none.
+    Each with the bytes that it ever sent. Linux tells (`struct tcp_info`: milliseconds since the last data sent and
+    received, bytes received); on other systems nobody is found.
     """
     if sys.platform != "linux":
         return
     for descriptor in Path("/dev/fd").iterdir():
         with suppress(OSError), _connection(int(descriptor.name)) as connection:
             peer = connection.getpeername()
-            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
-            sent_ms, received_ms = struct.unpack_from("=I4xI", told, 44)
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+            sent_ms, received_ms, received = struct.unpack_from("=I4xI72xQ", told, 44)
             if received_ms < sent_ms:
-                yield peer
+                yield peer, received
                 if peer in hang_up_on:
                     connection.shutdown(socket.SHUT_RDWR)
 

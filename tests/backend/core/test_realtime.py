@@ -1,4 +1,7 @@
-"""What the sidecar asks: joins, heads, events."""
+"""What the sidecar asks: joins, heads, events.
+
+Seen red with the bug planted: a join that asks only whether there is such a room.
+"""
 
 from datetime import UTC, datetime
 from typing import Any

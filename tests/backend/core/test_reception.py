@@ -5,7 +5,9 @@ import time
 from io import BytesIO
 from typing import Any
 
-from backend.core.reception import KEPT_IN_MEMORY_BYTES, LONG_SECONDS, Environ, Reception, StartResponse
+import pytest
+
+from backend.core.reception import KEPT_IN_MEMORY_BYTES, LONG_SECONDS, MOST_BYTES, Environ, Reception, StartResponse
 from tests.concurrency.rivals import PATIENCE_SECONDS
 
 
@@ -42,9 +44,22 @@ class TestReception:
         reception = Reception(asked, threads=1)
         for body in (b"{}", b"x" * (KEPT_IN_MEMORY_BYTES + 1)):
             assert ask(reception, body, CONTENT_LENGTH=str(len(body))) == ("200 OK", b"yes")
-        assert ask(reception, b"in parts", HTTP_TRANSFER_ENCODING="chunked") == ("200 OK", b"yes")
         assert ask(reception, b"") == ("200 OK", b"yes")
-        assert asked.bodies == [b"{}", b"x" * (KEPT_IN_MEMORY_BYTES + 1), b"in parts", b""]
+        assert asked.bodies == [b"{}", b"x" * (KEPT_IN_MEMORY_BYTES + 1), b""]
+
+    @pytest.mark.parametrize("length", [str(MOST_BYTES + 1), "much", "-1"])
+    def test_keeps_nothing_that_will_be_refused(self, length: str) -> None:
+        """The application looks at the length before it reads."""
+        source = BytesIO(b"x" * 100)
+        seen: list[object] = []
+
+        def look(environ: Environ, start_response: StartResponse) -> list[bytes]:
+            seen.append(environ["wsgi.input"])
+            return []
+
+        assert list(Reception(look, threads=1)({"wsgi.input": source, "CONTENT_LENGTH": length}, print)) == []
+        assert seen == [source]
+        assert source.tell() == 0
 
     def test_does_not_act_on_half_a_body(self) -> None:
         """It may well be valid by itself: somebody was hung up on in the midst of `{}` and a thousand blanks."""

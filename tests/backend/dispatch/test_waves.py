@@ -1,3 +1,5 @@
+"""Seen red with the bug planted: a wave that does not write the timer of the next one."""
+
 import json
 from datetime import timedelta
 
