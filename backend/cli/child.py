@@ -75,15 +75,16 @@ class Child:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end, and return its exit code: negative for a signal. Raises TimeoutExpired (seconds)."""
         code = self._process.wait(timeout)
-        if not self._swept:
-            # What the program started itself, such as a server's workers, ends with it.
-            self._swept = True
-            self.signal(signal.SIGKILL)
+        # What the program started itself, such as a server's workers, ends with it.
+        self.signal(signal.SIGKILL)
+        self._swept = True
         self._reader.join(1)
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole process group; one that has ended already is left in peace."""
+        """Send a signal to the whole process group, unless it has ended: its number may be somebody else's by now."""
+        if self._swept:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
