@@ -113,7 +113,7 @@ class TestChangeStatus:
         self, stage: Stage, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         job = stage.job(Status.ACCEPTED)
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(8):
             stage.move(job.assistant, job.assistance, Status.ONGOING)
 
 

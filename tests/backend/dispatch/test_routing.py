@@ -212,7 +212,7 @@ class TestEstimated:
 
     @pytest.mark.parametrize("drips", ["nothing", "headers", "body"])
     def test_when_it_is_slow(self, phone: Api, osrm: OsrmServer, monkeypatch: pytest.MonkeyPatch, drips: str) -> None:
-        """A byte now and then resets every time limit of a socket: with those alone it hung, seen red."""
+        """A byte now and then resets every time limit of a socket: with those alone it would hang."""
         assert TIMEOUT_SECONDS == 1
         monkeypatch.setattr(routing, "TIMEOUT_SECONDS", 0.2)
         if drips == "nothing":
@@ -288,7 +288,6 @@ class TestBeforeTheTransaction:
     def test_nothing_is_open_while_it_is_asked(
         self, phone: Api, osrm: OsrmServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Seen red with the call made by the service: one transaction was open, that of the operation."""
         open_then: list[int] = []
 
         def looking(self: RouteFinder, *_: object) -> None:
@@ -301,7 +300,6 @@ class TestBeforeTheTransaction:
         assert open_then == [before, before]
 
     def test_a_repetition_does_not_ask_again(self, phone: Api, osrm: OsrmServer) -> None:
-        """Seen red without the look at the stored answers."""
         phone = phone.with_headers(Idempotency_Key="k-1")
         first = phone.post("/assistance/", ASKED)
         osrm.distance = 99999.0
