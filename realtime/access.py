@@ -14,7 +14,7 @@ from realtime.hub import Hub
 from realtime.rooms import Room
 from shared_contracts.commands import Ready
 from shared_contracts.errors import ErrorCode
-from shared_contracts.events import AccessChanged, AssistanceStatus, MemberRemoved, SessionEnded
+from shared_contracts.events import AccessChanged, AssistanceStatus, MemberAdded, MemberRemoved, SessionEnded
 from shared_contracts.rooms import RoomKind, assistant_room, user_room
 
 log = structlog.get_logger(__name__)
@@ -33,6 +33,7 @@ class Access:
         self._tasks: set[asyncio.Task[None]] = set()
         self._orders: dict[str, Callable[[Room, dict[str, Any], Iterable[Client]], None]] = {
             AssistanceStatus.type: self._follow_status,
+            MemberAdded.type: self._let_in,
             MemberRemoved.type: self._put_out,
             SessionEnded.type: self._end_session,
             AccessChanged.type: self._recheck_soon,
@@ -91,8 +92,14 @@ class Access:
             people = (data["client"], data["assistant"])
             room.party_ids = frozenset(int(person["id"]) for person in people if person is not None)
 
+    def _let_in(self, room: Room, data: dict[str, Any], _clients: Iterable[Client]) -> None:
+        if room.name.startswith(f"{RoomKind.CONVERSATION}:"):
+            room.party_ids |= {int(data["user"]["id"])}
+
     def _put_out(self, room: Room, data: dict[str, Any], clients: Iterable[Client]) -> None:
         user_id = data["user"]["id"]
+        if room.name.startswith(f"{RoomKind.CONVERSATION}:"):
+            room.party_ids -= {user_id}
         for client in clients:
             if client.user_id == user_id:
                 self._hub.leave(client, room.name)

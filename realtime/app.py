@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import uuid
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -22,6 +23,7 @@ from realtime.locations import Locations
 from realtime.metrics import Metrics
 from realtime.server import SocketServer
 from realtime.subscriber import Subscriber, connection_options
+from realtime.talking import Talking
 from realtime.tokens import TokenVerifier
 from shared_contracts.errors import ErrorCode
 
@@ -53,6 +55,7 @@ class Node:
         self.hub = Hub(self.backend, timing, self.metrics)
         self.access = Access(self.backend, self.hub, self.clients, timing)
         self.locations = Locations(self.redis, self.backend, self.hub, self.clients, timing, self.metrics)
+        self.talking = Talking(uuid.uuid4().hex, self.redis, self.backend, self.hub, self.clients, timing)
         self.subscriber = Subscriber(
             environment.redis_url,
             self.redis,
@@ -72,6 +75,7 @@ class Node:
             clients=self.clients,
             access=self.access,
             locations=self.locations,
+            talking=self.talking,
             timing=timing,
             metrics=self.metrics,
             clock_movable=environment.clock_movable,
@@ -95,6 +99,7 @@ class Node:
                 self._start(self.hub.keep_checking()),
                 self._start(self.access.keep_sweeping()),
                 self._start(self.locations.keep_fresh()),
+                self._start(self.talking.keep_telling()),
             ]
             yield
             for task in tasks:

@@ -37,6 +37,7 @@ ACT_SECONDS = 8
 CONNECT_SECONDS = 2
 JOINS_A_CALL = 500
 CALLS_AT_ONCE = 64
+NO_CONTENT = 204
 
 Answer = TypeVar("Answer", bound=Internal)
 
@@ -147,6 +148,8 @@ class Backend:
             "X-Request-ID": structlog.contextvars.get_contextvars().get("request_id") or uuid.uuid4().hex,
         }
         status, answer = await self._post(f"/api/v1/{path}", body or {}, ACT_SECONDS, headers)
+        if answer is None and status == NO_CONTENT:
+            answer = {}
         if not isinstance(answer, dict):
             raise BackendAway(path)
         return Acted(200 <= status < 300, answer)

@@ -13,6 +13,8 @@ from realtime.limits import (
     LOCATIONS_PER_SECOND,
     SOCKETS_PER_ADDRESS,
     SOCKETS_PER_PERSON,
+    TYPINGS_BURST,
+    TYPINGS_PER_SECOND,
     Bucket,
     address_key,
 )
@@ -39,6 +41,7 @@ class Person:
     clients: list["Client"] = field(default_factory=list)
     locations: Bucket = field(default_factory=lambda: Bucket(LOCATIONS_PER_SECOND, LOCATIONS_BURST))
     position: Position | None = None
+    typing: Bucket = field(default_factory=lambda: Bucket(TYPINGS_PER_SECOND, TYPINGS_BURST))
 
 
 @dataclass(eq=False, slots=True)
@@ -60,6 +63,11 @@ class Client:
     @property
     def user_id(self) -> int:
         return self.person.id
+
+    def is_deaf_in(self, room: str) -> bool:
+        """Whether this person has blocked the other of the two in this conversation's room."""
+        context = self.rooms.get(room)
+        return context is not None and context.is_deaf
 
     def join_request(self, room: str, cursor: str | None = None) -> JoinRequest:
         return JoinRequest(session_id=self.session_id, user_id=self.user_id, room=room, cursor=cursor)

@@ -11,7 +11,7 @@ from realtime.limits import FRAME_BYTES, FRAMES_BURST, FRAMES_PER_SECOND, ROOMS_
 from shared_contracts import commands
 from shared_contracts.commands import COMMANDS, Answer, Closing, Command, ConnectAuth, JoinAnswer, Ready
 from shared_contracts.errors import ErrorCode
-from shared_contracts.events import NUMBERED, Envelope, Event, Location, ResyncRequired
+from shared_contracts.events import NUMBERED, Envelope, Event, Location, Presence, ResyncRequired, Typing
 
 Schema = dict[str, Any]
 
@@ -23,7 +23,8 @@ ANSWERS: dict[type[Command], type[Answer]] = {
     commands.AssistanceAccept: commands.AssistanceAnswer,
     commands.AssistanceDecline: commands.AssistanceAnswer,
 }
-ROOM_EVENTS: tuple[type[Event] | type[Location] | type[ResyncRequired], ...] = (*NUMBERED, Location, ResyncRequired)
+Momentary = type[Location] | type[Typing] | type[Presence] | type[ResyncRequired]
+ROOM_EVENTS: tuple[type[Event] | Momentary, ...] = (*NUMBERED, Location, Typing, Presence, ResyncRequired)
 INTRODUCTION = f"""\
 Socket.IO v4 at path `/socket.io/`, namespace `/`. Connect with `auth: {{token, cursors?}}`: an access token, and \
 the last cursor of each room seen before. A refusal carries `data.code`, and `data.reconnect_in_ms` when trying \
@@ -149,7 +150,7 @@ def _reference(model: type[BaseModel]) -> Schema:
     return {"$ref": REFERENCE + model.__name__}
 
 
-def _enveloped(event: type[Event] | type[Location] | type[ResyncRequired]) -> Schema:
+def _enveloped(event: type[Event] | Momentary) -> Schema:
     fields = {"type": {"const": event.type}, "data": _reference(event)}
     return {"allOf": [_reference(Envelope), {"type": "object", "properties": fields}]}
 

@@ -37,6 +37,10 @@ class Timing:
     """Between two looks for expired tokens."""
     duty: float = 30
     """Between two signs of life of the assistants on duty."""
+    presence: float = 2
+    """Between two looks for who is connected."""
+    presence_renewal: float = 20
+    """Between two notes of one person's being connected; three times as long it holds."""
     subscribe: float = 0.2
     """A join waits at most so long for Redis to confirm the subscription."""
     join_batch: float = 0.003

@@ -22,6 +22,7 @@ from realtime.limits import ROOMS_PER_SOCKET
 from realtime.locations import Locations
 from realtime.metrics import Metrics
 from realtime.server import Refused, Reply
+from realtime.talking import Talking
 from realtime.tokens import BadToken, TokenVerifier
 from shared_contracts import commands
 from shared_contracts.errors import ErrorCode
@@ -50,6 +51,7 @@ class Gateway:
         clients: Clients,
         access: Access,
         locations: Locations,
+        talking: Talking,
         timing: Timing,
         metrics: Metrics,
         clock_movable: bool,
@@ -60,6 +62,7 @@ class Gateway:
         self._clients = clients
         self._access = access
         self._locations = locations
+        self._talking = talking
         self._timing = timing
         self._metrics = metrics
         self._clock_movable = clock_movable
@@ -73,6 +76,9 @@ class Gateway:
             commands.Leave.name: self._with(commands.Leave, self._leave),
             commands.LocationUpdate.name: self._with(commands.LocationUpdate, self._update_location),
             commands.MessageSend.name: self._with(commands.MessageSend, self._send_message),
+            commands.MarkRead.name: self._with(commands.MarkRead, self._mark_read),
+            commands.MarkDelivered.name: self._with(commands.MarkDelivered, self._mark_delivered),
+            commands.SetTyping.name: self._with(commands.SetTyping, self._set_typing),
             commands.AssistanceAccept.name: self._with(commands.AssistanceAccept, self._accept),
             commands.AssistanceDecline.name: self._with(commands.AssistanceDecline, self._decline),
             commands.Authenticate.name: self._with(commands.Authenticate, self._authenticate),
@@ -247,6 +253,7 @@ class Gateway:
             elif result.allowed:
                 self._hub.release(client, name)
                 self._spawn(self._locations.show_parties(client, name))
+                self._spawn(self._talking.show_present(client, name))
 
         return _reply(answer, then)
 
@@ -268,9 +275,23 @@ class Gateway:
             path = f"conversations/{command.conversation_id}/messages/"
         else:
             path = f"assistance/{command.assistance_id}/messages/"
-        body = command.model_dump(include={"content", "client_id", "reply_to"}, exclude_none=True)
+        body = command.model_dump(exclude={"conversation_id", "assistance_id"}, exclude_unset=True, exclude_none=True)
         acted = await self._act(client, path, body)
         return _problem(acted) or _reply(commands.MessageAnswer(ok=True, message=acted.body))
+
+    async def _mark_read(self, client: Client, command: commands.MarkRead) -> Reply:
+        return await self._mark(client, command, "read")
+
+    async def _mark_delivered(self, client: Client, command: commands.MarkDelivered) -> Reply:
+        return await self._mark(client, command, "delivered")
+
+    async def _mark(self, client: Client, command: commands.MarkRead | commands.MarkDelivered, how: str) -> Reply:
+        path = f"conversations/{command.conversation_id}/{how}/"
+        acted = await self._act(client, path, {"message_id": command.message_id})
+        return _problem(acted) or _reply(commands.Answer(ok=True))
+
+    async def _set_typing(self, client: Client, command: commands.SetTyping) -> Reply:
+        return _reply(await self._talking.set_typing(client, command))
 
     async def _accept(self, client: Client, command: commands.AssistanceAccept) -> Reply:
         return await self._answer_offer(client, command.id, "accept")

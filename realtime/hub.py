@@ -26,9 +26,11 @@ from shared_contracts.events import (
     AccessChanged,
     AssistanceStatus,
     Envelope,
+    MemberAdded,
     MemberRemoved,
     ResyncRequired,
     SessionEnded,
+    Typing,
     make_cursor,
 )
 from shared_contracts.internal import MAX_HEADS, JoinResult
@@ -40,7 +42,7 @@ FILLS_AT_ONCE = 8
 JOIN_TRIES = 5
 HEADS_MOMENTS = 10
 
-OBEYED = frozenset({AssistanceStatus.type, MemberRemoved.type, SessionEnded.type, AccessChanged.type})
+OBEYED = frozenset({AssistanceStatus.type, MemberAdded.type, MemberRemoved.type, SessionEnded.type, AccessChanged.type})
 """Events that are also an order to the node."""
 
 Obey = Callable[[Room, Event, Iterable[Client]], None]
@@ -64,6 +66,9 @@ class Hub:
 
     def get(self, name: str) -> Room | None:
         return self._rooms.get(name)
+
+    def names(self) -> list[str]:
+        return list(self._rooms)
 
     # Coming and going
 
@@ -187,8 +192,7 @@ class Hub:
             log.warning("event.unreadable", room=name)
             return
         if event.number is None:
-            room.pass_on(event.frame)
-            self._metrics.events.inc()
+            self._pass_on(room, event)
         elif room.last is None:
             room.keep(event)
         elif event.epoch != room.epoch:
@@ -200,6 +204,14 @@ class Hub:
         else:
             room.keep(event)
             self._fill_soon(room)
+
+    def _pass_on(self, room: Room, event: Event) -> None:
+        """Hand out what is of the moment; that somebody writes is no news to themselves, and none to the deaf."""
+        if event.type == Typing.type:
+            room.tell_of(event.data().get("user_id"), event.frame)
+        else:
+            room.pass_on(event.frame)
+        self._metrics.events.inc()
 
     def _hand_out(self, room: Room, event: Event, number: int) -> None:
         """Hand out the next number of the room, and obey it where it is an order."""

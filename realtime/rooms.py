@@ -51,7 +51,7 @@ class Room:
         """Events that came before one that they follow."""
         self.filling: asyncio.Task[None] | None = None
         self.status: str | None = None
-        """Of a roadside job: its status, and who is party to it now."""
+        """Of a roadside job: its status, and who is party to it now; of a conversation: its members."""
         self.party_ids: frozenset[int] = frozenset()
 
     @property
@@ -68,11 +68,17 @@ class Room:
 
     def pass_on(self, frame: Frame) -> None:
         """Hand out what carries no number, to whoever has been told that they are in."""
-        for connection in self.live.values():
-            connection.push(frame)
-        for client, arrival in self.arrivals.items():
-            if arrival.stage is Stage.AHEAD:
+        for client in self._told():
+            client.connection.push(frame)
+
+    def tell_of(self, user_id: object, frame: Frame) -> None:
+        """The same for what somebody does: it is no news to themselves, and none to who has blocked them."""
+        for client in self._told():
+            if client.user_id != user_id and not client.is_deaf_in(self.name):
                 client.connection.push(frame)
+
+    def _told(self) -> list[Client]:
+        return [*self.live, *(client for client, at in self.arrivals.items() if at.stage is Stage.AHEAD)]
 
     def hand_out(self, event: Event, number: int) -> None:
         """Hand out the next number."""

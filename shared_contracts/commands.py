@@ -49,9 +49,36 @@ class MessageSend(Command):
     name: ClassVar[str] = "message.send"
     conversation_id: Identifier | None = None
     assistance_id: Identifier | None = None
-    content: str = Field(min_length=1, max_length=4000)
+    content: str = Field("", max_length=4000, description="May be empty when something is attached.")
     client_id: ClientId
     reply_to: Identifier | None = None
+    attachments: list[Identifier] = Field(
+        default_factory=list, max_length=10, description="Ids of what was uploaded with `POST /attachments/`."
+    )
+
+
+class MarkRead(Command):
+    """I have read everything up to this message, as `POST /conversations/{id}/read/`."""
+
+    name: ClassVar[str] = "message.read"
+    conversation_id: Identifier
+    message_id: Identifier
+
+
+class MarkDelivered(Command):
+    """Everything up to this message has reached this device, as `POST /conversations/{id}/delivered/`."""
+
+    name: ClassVar[str] = "message.delivered"
+    conversation_id: Identifier
+    message_id: Identifier
+
+
+class SetTyping(Command):
+    """I am writing in a conversation whose room I have joined, or have stopped. Say it again every few seconds."""
+
+    name: ClassVar[str] = "typing"
+    conversation_id: Identifier
+    on: bool = Field(strict=True)
 
 
 class AssistanceAccept(Command):
@@ -86,6 +113,9 @@ COMMANDS: tuple[type[Command], ...] = (
     Leave,
     LocationUpdate,
     MessageSend,
+    MarkRead,
+    MarkDelivered,
+    SetTyping,
     AssistanceAccept,
     AssistanceDecline,
     Authenticate,

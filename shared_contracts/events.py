@@ -98,6 +98,29 @@ class AssistanceStatus(Event):
     at: datetime
 
 
+class AttachmentOut(BaseModel):
+    """A file of a message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    name: str = Field(description="As its uploader called it.", examples=["tow-bar.jpg"])
+    content_type: str = Field(examples=["image/jpeg"])
+    size_bytes: int
+    url: str | None = Field(
+        None, description="Where it can be had for an hour or two. Null in events: read the message for it."
+    )
+
+
+class SystemNote(BaseModel):
+    """What happened to a conversation's subject, for apps to say in their reader's language. People are named by id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str = Field(examples=["assistance.accepted"])
+    parameters: dict[str, str] = Field(default_factory=dict, examples=[{"assistant_id": "2"}])
+
+
 class MessageOut(BaseModel):
     """A message as its conversation's members see it."""
 
@@ -106,19 +129,77 @@ class MessageOut(BaseModel):
     id: int
     conversation_id: int
     sender: Person | None = Field(description="Null for a system message.")
-    content: str
+    content: str = Field(description="Empty once deleted. Of a system message: its sentence in English.")
     client_id: str | None
     reply_to: int | None
     created_at: datetime
+    attachments: list[AttachmentOut] = Field(default_factory=list)
+    version: int = Field(1, description="Grows when the message is edited or deleted.")
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = Field(None, description="What is left of a deleted message is this mark.")
+    system: SystemNote | None = None
 
 
 class MessageCreated(Event):
-    """A message was stored in the conversation."""
+    """A message was stored in the conversation.
+
+    It comes in one's own room instead where the other of two people has blocked the sender.
+    """
 
     type: ClassVar[str] = "message.created"
-    rooms: ClassVar[tuple[str, ...]] = ("conversation",)
+    rooms: ClassVar[tuple[str, ...]] = ("conversation", "user")
 
     message: MessageOut
+
+
+class MessageUpdated(Event):
+    """A message was edited or deleted: this is how it stands now. A lower `version` than the one known is old news."""
+
+    type: ClassVar[str] = "message.updated"
+    rooms: ClassVar[tuple[str, ...]] = ("conversation", "user")
+
+    message: MessageOut
+
+
+class MessageRead(Event):
+    """A member has read everything up to this message."""
+
+    type: ClassVar[str] = "message.read"
+    rooms: ClassVar[tuple[str, ...]] = ("conversation",)
+
+    conversation_id: int
+    user_id: int
+    message_id: int
+    at: datetime
+
+
+class MessageDelivered(Event):
+    """Everything up to this message has reached a device of this member. Reading is receiving: it is not told apart."""
+
+    type: ClassVar[str] = "message.delivered"
+    rooms: ClassVar[tuple[str, ...]] = ("conversation",)
+
+    conversation_id: int
+    user_id: int
+    message_id: int
+    at: datetime
+
+
+class ConversationUpdated(Event):
+    """Where a conversation stands in this person's list. An id that the list does not know is a new conversation.
+
+    In a group several messages may be told of at once, at most once a second.
+    """
+
+    type: ClassVar[str] = "conversation.updated"
+    rooms: ClassVar[tuple[str, ...]] = ("user",)
+
+    id: int
+    last_message: MessageOut | None
+    unread_count: int
+    is_muted: bool = False
+    is_closed: bool = False
+    is_member: bool = Field(True, description="False: the person has left, or was taken out; it leaves the list.")
 
 
 class MemberAdded(Event):
@@ -317,11 +398,37 @@ class Location(BaseModel):
     at: datetime
 
 
+class Typing(BaseModel):
+    """A member of the conversation is writing, or has stopped. It stands for six seconds. Carries no number."""
+
+    type: ClassVar[str] = "typing"
+    rooms: ClassVar[tuple[str, ...]] = ("conversation",)
+
+    conversation_id: int
+    user_id: int
+    on: bool
+
+
+class Presence(BaseModel):
+    """Whether another member is connected, or since when not. Who hides it is never told of. Carries no number."""
+
+    type: ClassVar[str] = "presence"
+    rooms: ClassVar[tuple[str, ...]] = ("conversation",)
+
+    user_id: int
+    is_online: bool
+    last_seen_at: datetime | None = Field(None, description="Null where it is not known.")
+
+
 NUMBERED: tuple[type[Event], ...] = (
     AssistanceOffered,
     AssistanceWithdrawn,
     AssistanceStatus,
     MessageCreated,
+    MessageUpdated,
+    MessageRead,
+    MessageDelivered,
+    ConversationUpdated,
     MemberAdded,
     MemberRemoved,
     SessionEnded,

@@ -28,7 +28,7 @@ class JoinRequests(BaseModel):
 
 
 class RoomContext(BaseModel):
-    """What the node must know of the room to judge a member's live location without asking again."""
+    """What the node must know of the room, or of this person in it, without asking again."""
 
     on_duty: bool = False
     """For `assistant:{id}`: whether this assistant is on duty."""
@@ -37,7 +37,12 @@ class RoomContext(BaseModel):
     party: bool = False
     """For `assistance:{id}`: whether this person is its client or its assistant now."""
     party_ids: list[int] = Field(default_factory=list)
-    """For `assistance:{id}`: the ids of its client and, once it has one, its assistant."""
+    """For `assistance:{id}`: the ids of its client and, once it has one, its assistant. For `conversation:{id}`: those
+    of its members."""
+    is_deaf: bool = False
+    """For `conversation:{id}`: this person has blocked the other of two, and hears nothing of typing and presence."""
+    hides_presence: bool = False
+    """For `user:{id}`: whether this person lets nobody see when they are connected."""
 
 
 class JoinResult(BaseModel):

@@ -30,5 +30,10 @@ def last_location(user_id: int) -> str:
 
 
 def presence(user_id: int) -> str:
-    """Set of the sidecar nodes that hold a live socket of this person."""
+    """There while a sidecar holds a live socket of this person, who does not hide it; renewed, or gone in a minute."""
     return f"callout:presence:{user_id}"
+
+
+def last_seen(user_id: int) -> str:
+    """When that last was so, as RFC 3339, for thirty days."""
+    return f"callout:seen:{user_id}"

@@ -1,8 +1,8 @@
-"""Demo data: a tariff, a client, six assistants around Algiers, a barbershop, and a manager."""
+"""Demo data: a tariff, a client, six assistants around Algiers, a barbershop, a manager, and what some said."""
 
 import argparse
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from django.core.files.base import ContentFile
 from django.db import transaction
@@ -15,6 +15,7 @@ from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.dispatch import public as dispatch
 from backend.media import public as media
+from backend.messaging import public as messaging
 from backend.scheduling import public as scheduling
 
 LICENCES_EXPIRE_ON = date(2039, 12, 31)
@@ -32,7 +33,7 @@ def run_seed(args: argparse.Namespace) -> int:
     licences = [media.keep_pdf(ContentFile(SAMPLE_PDF), now=clock.now()) for _ in ASSISTANTS]
     with transaction.atomic():
         seed(licences)
-    print(f"Demo data written: {len(ASSISTANTS) + 3} people, a tariff, a barbershop with three chairs.")
+    print(f"Demo data written: {len(ASSISTANTS) + 3} people, a tariff, a barbershop, three conversations.")
     return 0
 
 
@@ -45,6 +46,7 @@ def seed(licences: Sequence[media.Kept]) -> None:
     scheduling.open_demo_shop(provider_id=barber.id, client_id=client.id, time_zone=BARBER[3], now=now)
     skills = accounts.ensure_skills(names=[name for names in SKILLS.values() for name in names], now=now)
     manager = accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
+    assistants = []
     for licence, (email, name, service_type, vehicle_class, category, (lat, lng)) in zip(
         licences, ASSISTANTS, strict=True
     ):
@@ -75,3 +77,30 @@ def seed(licences: Sequence[media.Kept]) -> None:
             user_id=person.id, reviewer_id=manager.id, kept=licence, expires_on=LICENCES_EXPIRE_ON, now=now
         )
         dispatch.put_on_duty(user_id=person.id, lat=lat, lng=lng, now=now)
+        assistants.append(person)
+    _let_them_talk(client.id, [person.id for person in assistants], now=now)
+
+
+def _let_them_talk(client_id: int, assistant_ids: Sequence[int], *, now: datetime) -> None:
+    """Two conversations of two and a group; nobody has read anything yet."""
+    for title, people, said in (
+        (
+            "",
+            [client_id, assistant_ids[0]],
+            [(0, "Thank you for yesterday!"), (1, "Any time. Mind the left front tyre.")],
+        ),
+        (
+            "Winter tyres",
+            [client_id, assistant_ids[2]],
+            [(0, "Do you also change tyres?"), (1, "I do, at your place.")],
+        ),
+        (
+            "Night shift",
+            assistant_ids[:3],
+            [(0, "Who is on duty tonight?"), (1, "Me, until two."), (2, "I take over from two.")],
+        ),
+    ):
+        actors = [Actor(id=user_id, roles=frozenset(), session_id=0) for user_id in people]
+        talk = messaging.open_conversation(actor=actors[0], subject=None, title=title, user_ids=people, now=now)
+        for who, content in said:
+            messaging.send_message(actor=actors[who], conversation_id=talk.id, content=content, now=now)

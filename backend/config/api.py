@@ -40,7 +40,7 @@ TAGS = [
     {"name": "media", "description": "Photos, and documents with their review."},
     {"name": "dispatch", "description": "Roadside assistance: ask, offer, accept, follow, complete, rate."},
     {"name": "scheduling", "description": "Bookings, opening hours, chairs, free slots and calendars."},
-    {"name": "messaging", "description": "Conversations between the people of a job."},
+    {"name": "messaging", "description": "Conversations of two and of groups, about a job or whatever else; blocks."},
     {"name": "notifications", "description": "What people are told, through which channels, and how they want it."},
 ]
 

@@ -4,7 +4,7 @@ Building and compiling a queryset costs several times what running it does. `Hot
 place where a query is written, pay that once, and hand the rows over as psycopg reads them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -90,7 +90,7 @@ class _Any(models.lookups.BuiltinLookup):
         return f"= ANY({rhs})"
 
 
-def run(statement: str, parameters: Sequence[Any], *, wants_rows: bool = True) -> list[Row]:
+def run(statement: str, parameters: Sequence[Any] | Mapping[str, Any], *, wants_rows: bool = True) -> list[Row]:
     """Run one statement on this thread's connection, prepared by the server, in whatever transaction there is.
 
     Who watches the queries (a test that counts them) gets it through Django's own cursor.

@@ -65,7 +65,7 @@ def feed(
 
     The cursor names the row before the part and the direction of reading, so new rows never shift what is read.
     """
-    backwards, edge = _read_cursor(asked.cursor)
+    backwards, edge = read_cursor(asked.cursor)
     descending = newest_first is not backwards
     if edge is not None:
         rows = rows.filter(pk__lt=edge) if descending else rows.filter(pk__gt=edge)
@@ -94,7 +94,8 @@ def _make_cursor(direction: str, edge: int) -> str:
     return base64.urlsafe_b64encode(f"{direction}{edge}".encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str | None) -> tuple[bool, int | None]:
+def read_cursor(cursor: str | None) -> tuple[bool, int | None]:
+    """Whether a feed is read backwards, and the id before the part (None: from its beginning). Raises a 422."""
     if cursor is None:
         return False, None
     try:

@@ -1,6 +1,7 @@
 """Decodes one uploaded picture, apart from everything else: a program limited to 768 MB and 10 s that knows no secret.
 
-`python -I decoding.py photo SOURCE FOLDER SIZE…` writes `SIZE.webp` squares, `document SOURCE FOLDER` one `page.jpg`.
+`python -I decoding.py photo SOURCE FOLDER SIZE…` writes `SIZE.webp` squares, `document SOURCE FOLDER` and
+`attachment SOURCE FOLDER` one `page.jpg`.
 What is written is a copy of the pixels: no metadata, no comment, nothing that stood behind the picture. It ends with 0,
 or with 3 and one sentence that says why not; any other end means that the limits did. It imports nothing of ours.
 """
@@ -18,7 +19,8 @@ MEMORY_BYTES = 768 * 1024 * 1024
 CPU_SECONDS = 10
 OUTPUT_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 25_000_000
-FORMATS = {"photo": ("JPEG", "PNG", "WEBP", "GIF"), "document": ("JPEG", "PNG")}
+PICTURES = ("JPEG", "PNG", "WEBP", "GIF")
+FORMATS = {"photo": PICTURES, "attachment": PICTURES, "document": ("JPEG", "PNG")}
 REFUSED = 3
 
 

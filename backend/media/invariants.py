@@ -19,11 +19,11 @@ must_hold(
 
 must_hold(
     "media.what_nobody_shows_is_purged",
-    "No file is kept for long that no document and no photo shows.",
+    "No file is kept for long that nobody wants, and none of a document or photo that there is not.",
     """
     SELECT file.key, file.purge_at FROM media_stored_file AS file
     WHERE file.purge_at < %(now)s - interval '1 hour' - %(patience)s * interval '1 s'
-        OR (file.purge_at IS NULL
+        OR (file.purge_at IS NULL AND file.key SIMILAR TO '(documents|photos)/%%'
             AND NOT EXISTS (SELECT FROM media_document AS document WHERE document.file_id = file.key)
             AND NOT EXISTS (
                 SELECT FROM accounts_user AS person

@@ -10,10 +10,22 @@ from backend.core.actor import Actor, Role
 from backend.core.files import new_key
 from backend.media.models import DocumentType
 from backend.media.selectors import have_approved_licence
-from backend.media.services.documents import PDF, Kept, add_document, review_document
+from backend.media.services.documents import MAX_BYTES as MAX_ATTACHMENT_BYTES
+from backend.media.services.documents import PDF, Kept, add_document, keep_attachment, review_document
+from backend.media.services.storing import claim as claim_files
 from backend.media.services.storing import keep
+from backend.media.services.storing import release as release_files
 
-__all__ = ["Kept", "approve_licence", "has_approved_licence", "keep_pdf"]
+__all__ = [
+    "MAX_ATTACHMENT_BYTES",
+    "Kept",
+    "approve_licence",
+    "claim_files",
+    "has_approved_licence",
+    "keep_attachment",
+    "keep_pdf",
+    "release_files",
+]
 
 
 def has_approved_licence(user_id: int, *, on: date) -> bool:

@@ -6,6 +6,11 @@ class MessagingConfig(AppConfig):
     label = "messaging"
 
     def ready(self) -> None:
-        from backend.messaging import invariants, jobs, personal_data, rooms  # noqa: F401, PLC0415 - models exist only from here on
+        from backend.messaging import (  # noqa: PLC0415 - models exist only from here on
+            invariants,  # noqa: F401
+            jobs,  # noqa: F401
+            personal_data,  # noqa: F401
+            rooms,
+        )
 
         rooms.guard_rooms()

@@ -2,23 +2,28 @@
 
 The operations that reach a conversation through its subject (`/assistance/{id}/messages/`) take `MessageIn` and
 `MessagesIn`, call `send_message` and `message_feed`, and answer `MessageOut` and `Feed[MessageOut]`, as
-`/conversations/{id}/messages/` does.
+`/conversations/{id}/messages/` does. Who may talk about a subject is `core.references.SUBJECT_PEOPLE`.
 """
 
 from backend.messaging.schemas import MessageIn, MessagesIn
-from backend.messaging.selectors import message_feed
-from backend.messaging.services import close_conversation, open_conversation, remove_member, send_message
-from backend.messaging.values import ConversationView
+from backend.messaging.selectors.messages import message_feed
+from backend.messaging.selectors.news import message_news
+from backend.messaging.services.conversations import close_conversation, open_conversation, remove_member
+from backend.messaging.services.messages import send_message, send_system_message
+from backend.messaging.values import ConversationView, MessageNews
 from shared_contracts.events import MessageOut
 
 __all__ = [
     "ConversationView",
     "MessageIn",
+    "MessageNews",
     "MessageOut",
     "MessagesIn",
     "close_conversation",
     "message_feed",
+    "message_news",
     "open_conversation",
     "remove_member",
     "send_message",
+    "send_system_message",
 ]

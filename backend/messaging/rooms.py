@@ -1,25 +1,34 @@
 """Who may be in a conversation's room: its members, from their own `member.added` on, also when it is closed."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from backend.core.references import REFUSED, ROOM_ACCESS, RoomAccess, RoomSeeker
 from backend.messaging.models import Member
+from shared_contracts.internal import RoomContext
 from shared_contracts.rooms import RoomKind
 
 
 def judge_conversation_rooms(seekers: Sequence[RoomSeeker]) -> list[RoomAccess]:
-    """Members only, managers included. One query, however many ask."""
-    rows = Member.objects.filter(
+    """Members only, managers included. Two queries, however many ask."""
+    stays = Member.objects.filter(
         user_id__in={seeker.user_id for seeker in seekers},
         conversation_id__in={seeker.room_id for seeker in seekers},
         left_at=None,
-    ).values_list("user_id", "conversation_id", "added_event_id")
-    added = {(user_id, conversation_id): event_id for user_id, conversation_id, event_id in rows}
-    return [_access(added.get((seeker.user_id, seeker.room_id))) for seeker in seekers]
+    )
+    own = {(stay.user_id, stay.conversation_id): stay for stay in stays}
+    members: dict[int, list[int]] = defaultdict(list)
+    rows = Member.objects.filter(conversation_id__in={room_id for _, room_id in own}, left_at=None).order_by("user_id")
+    for conversation_id, user_id in rows.values_list("conversation_id", "user_id"):
+        members[conversation_id].append(user_id)
+    return [_access(own.get((seeker.user_id, seeker.room_id)), members[seeker.room_id]) for seeker in seekers]
 
 
-def _access(added_event_id: int | None) -> RoomAccess:
-    return REFUSED if added_event_id is None else RoomAccess(allowed=True, added_event_id=added_event_id)
+def _access(stay: Member | None, member_ids: list[int]) -> RoomAccess:
+    if stay is None:
+        return REFUSED
+    context = RoomContext(party_ids=member_ids, is_deaf=stay.blocks_other)
+    return RoomAccess(allowed=True, added_event_id=stay.added_event_id, context=context)
 
 
 def guard_rooms() -> None:

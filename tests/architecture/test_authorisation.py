@@ -20,7 +20,7 @@ def call(world: World, rule: Rule, actor: str, **other: int) -> Answer:
     api, path = world.api(actor), world.path(rule.path, **other)
     if isinstance(rule.body, File):
         return api.upload(rule.method, path, rule.body.content, **dict(rule.body.fields))
-    return api._send(rule.method, path, rule.body)
+    return api._send(rule.method, path, world.filled(rule.body))
 
 
 def statuses(answer: Answer) -> Outcome:

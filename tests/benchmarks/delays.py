@@ -25,8 +25,8 @@ JOBS_A_SECOND = 200
 
 _TALKS = """
 WITH talk AS (
-  INSERT INTO messaging_conversation (title, opened_with, created_at)
-  SELECT 'bench ' || clock_timestamp() || n, ARRAY[%(users)s[2 * n - 1], %(users)s[2 * n]], now()
+  INSERT INTO messaging_conversation (title, opened_with, created_at, last_message_at)
+  SELECT 'bench ' || clock_timestamp() || n, ARRAY[%(users)s[2 * n - 1], %(users)s[2 * n]], now(), now()
   FROM generate_series(1, %(talks)s) n RETURNING id, opened_with
 ), members AS (
   INSERT INTO messaging_member (conversation_id, user_id, added_event_id, joined_at)

@@ -152,12 +152,12 @@ def _talk(database: world.Database, job: int, user: int) -> int:
     database.execute(
         """
         WITH talk AS (
-          INSERT INTO messaging_conversation (subject, title, opened_with, created_at)
-          SELECT 'assistance:' || id, '', ARRAY[client_id, assistant_id], now()
-          FROM dispatch_assistance WHERE id = %(job)s RETURNING id
+          INSERT INTO messaging_conversation (subject, title, opened_with, created_at, last_message_at)
+          SELECT 'assistance:' || id, '', ARRAY[client_id, assistant_id], now(), now()
+          FROM dispatch_assistance WHERE id = %(job)s RETURNING id, opened_with
         ), members AS (
           INSERT INTO messaging_member (conversation_id, user_id, added_event_id, joined_at)
-          SELECT talk.id, %(user)s, 0, now() FROM talk
+          SELECT talk.id, member, 0, now() FROM talk, unnest(opened_with) member
         )
         UPDATE dispatch_assistance j SET conversation_id = talk.id FROM talk WHERE j.id = %(job)s
         """,

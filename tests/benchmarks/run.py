@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
-from tests.benchmarks import contention, delays, figures, machine, matching, rest, scheduling, sockets
+from tests.benchmarks import contention, delays, figures, machine, matching, messaging, rest, scheduling, sockets
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Bench
 
@@ -14,6 +14,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
     "rest": rest.run,
     "sockets": sockets.run,
     "delays": delays.run,
+    "messaging": messaging.run,
     "matching": matching.run,
     "contention": contention.run,
     "scheduling": scheduling.run,

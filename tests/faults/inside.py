@@ -121,9 +121,9 @@ def _locate(*, user_ids: list[int], lat: float, lng: float) -> None:
 
 def _talk(*, user_ids: list[int], title: str) -> int:
     from backend.core import clock
-    from backend.messaging import services
+    from backend.messaging import public
 
-    opened = services.open_conversation(actor=None, subject=None, title=title, user_ids=user_ids, now=clock.now())
+    opened = public.open_conversation(actor=None, subject=None, title=title, user_ids=user_ids, now=clock.now())
     return opened.id
 
 
@@ -131,19 +131,19 @@ def _say(*, user_id: int, conversation_id: int, count: int, characters: int) -> 
     """So many messages of one person, one after the other."""
     from backend.core import clock
     from backend.core.actor import Actor
-    from backend.messaging import services
+    from backend.messaging import public
 
     actor = Actor(id=user_id, roles=frozenset(), session_id=0)
     for number in range(count):
         content = f"{number} ".ljust(characters, ".")
-        services.send_message(actor=actor, conversation_id=conversation_id, content=content, now=clock.now())
+        public.send_message(actor=actor, conversation_id=conversation_id, content=content, now=clock.now())
 
 
 def _remove_member(*, conversation_id: int, user_id: int) -> float:
     from backend.core import clock
-    from backend.messaging import services
+    from backend.messaging import public
 
-    services.remove_member(conversation_id=conversation_id, user_id=user_id, now=clock.now())
+    public.remove_member(conversation_id=conversation_id, user_id=user_id, now=clock.now())
     return time.time()
 
 

@@ -18,9 +18,10 @@ WRITTEN = {
     "core_state_change": 1,
     "messaging_conversation": 1,
     "messaging_member": 2,
-    # member.added in the job's room and twice in the conversation's, the news of the status in the job's and the
-    # winner's room, a withdrawal for everybody else
-    "core_event": 1 + 2 + 2 + CROWD - 1,
+    "messaging_message": 1,
+    # member.added in the job's room and twice in the conversation's, what the platform says there and in both lists,
+    # the news of the status in the job's and the winner's room, a withdrawal for everybody else
+    "core_event": 1 + 2 + 1 + 2 + 2 + CROWD - 1,
 }
 """The rows that an acceptance adds; no other table may grow or shrink."""
 CLOCKWORK = {"core_job", "core_timer", "core_room_head"}

@@ -48,9 +48,9 @@ class StandIn:
     joins_held: asyncio.Event | None = None
     """Set: answers to joins, though made, wait for it."""
     joins_made: int = 0
-    act_answer: tuple[int, dict[str, Any]] = (201, {"id": 1})
     act_pauses: list[float] = field(default_factory=list)
     """Seconds that the next acts take."""
+    act_answer: tuple[int, dict[str, Any] | None] = (201, {"id": 1})
 
     def allow(self, user_id: int, *rooms: str) -> None:
         self.members |= {(user_id, room) for room in rooms}
@@ -158,4 +158,4 @@ class StandIn:
         await asyncio.sleep(self.act_pauses.pop(0) if self.act_pauses else 0)
         self.acts.append(Act(f"/api/v1/{request.match_info['path']}", body, dict(request.headers)))
         status, answer = self.act_answer
-        return web.json_response(answer, status=status)
+        return web.Response(status=status) if answer is None else web.json_response(answer, status=status)

@@ -34,6 +34,13 @@ PLACE = {"lat": 36.75, "lng": 3.05}
 
 
 @dataclass(frozen=True)
+class IdOf:
+    """In a body: the id of this thing of the world."""
+
+    thing: str
+
+
+@dataclass(frozen=True)
 class World:
     members: dict[str, Member]
     ids: dict[str, int]
@@ -52,6 +59,14 @@ class World:
             "token": link_for(user_id=client.id, type_="announcement").split("/")[-2],
         }
         return template.format(**{**texts, **self.ids, **other})
+
+    def filled(self, body: Any) -> Any:
+        """A body of the table, with ids for its `IdOf`."""
+        if isinstance(body, IdOf):
+            return self.ids[body.thing]
+        if isinstance(body, dict):
+            return {name: self.filled(value) for name, value in body.items()}
+        return [self.filled(value) for value in body] if isinstance(body, list) else body
 
 
 def make_world() -> World:
@@ -95,20 +110,28 @@ def make_world() -> World:
     hours = owner.post("/availability/", {**always, "resource": chair.body["id"]})
     off = owner.post("/time-off/", {"starts_at": soon, "ends_at": soon + timedelta(hours=1)})
     assert [answer.status for answer in (chair, hours, off)] == [201, 201, 201], (chair, hours, off)
+    guest = make_member("client")
+    group = {"participants": [members["assistant"].id, guest.id], "title": "Group"}
+    opened = Api().as_(members["client"]).post("/conversations/", group)
+    assert opened.status == 201, opened.body
+    said = Api().as_(members["client"]).post(f"/conversations/{opened.body['id']}/messages/", {"content": "Hello"})
+    assert said.status == 201, said.body
     ids = {
         "provider": members["assistant"].id,
         "resource": chair.body["id"],
         "availability": hours.body["id"],
         "time_off": off.body["id"],
         "booking": booked.body["id"],
+        "guest": guest.id,
+        "message": said.body["id"],
         "user": members["client"].id,
         "session": members["client"].session.pk,
         "address": kept.body["id"],
         "invitation": invited.body["id"],
         "document": shown.body["id"],
         "job": job,
-        "conversation": accepted.body["conversation_id"],
         **_notified(members["client"]),
+        "conversation": opened.body["id"],
     }
     return World(members, ids)
 

@@ -18,7 +18,10 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, PreconditionFailed
 from backend.core.geo import Point
+from backend.core.outbox import emit
 from backend.core.references import make_reference
+from shared_contracts.events import AccessChanged
+from shared_contracts.rooms import user_room
 
 CONTACTS = frozenset({"email", "phone_number"})
 NAMES = ("name", "first_name", "last_name")
@@ -68,6 +71,9 @@ def _change(
         different |= {"is_verified": False, f"{name.removesuffix('_number')}_verified_at": None}
     with decided_by_the_database():
         save_changes(user, different, now=now)
+    if "hide_presence" in different:
+        # The sidecar asks again for this person's rooms, and learns whether to show that they are there.
+        emit(AccessChanged(), rooms=[user_room(user.pk)], now=now)
     audit.record(
         actor=actor,
         action="accounts.profile_changed",

@@ -135,7 +135,9 @@ def list_messages(request: HttpRequest, assistance_id: Id, filters: Query[Messag
     """What client and assistant said to each other: the messages of the job's present conversation."""
     actor = auth.actor(request)
     conversation_id = selectors.get_conversation_id(actor, assistance_id)
-    return messaging.message_feed(actor=actor, conversation_id=conversation_id, asked=filters, request=request)
+    return messaging.message_feed(
+        actor=actor, conversation_id=conversation_id, asked=filters, request=request, now=clock.now()
+    )
 
 
 @router.post(
@@ -155,6 +157,7 @@ def send_message(request: HttpRequest, assistance_id: Id, payload: MessageIn) ->
         content=payload.content,
         client_id=payload.client_id,
         reply_to=payload.reply_to,
+        attachments=payload.attachments,
         now=clock.now(),
     )
     return Status(201, message)

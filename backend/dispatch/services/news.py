@@ -6,6 +6,8 @@ from typing import Literal
 
 from backend.core.geo import Point
 from backend.dispatch.models import Assistance, Offer
+from backend.dispatch.states import Status
+from backend.messaging import public as messaging
 from shared_contracts.events import (
     AssistanceOffered,
     AssistanceStatus,
@@ -19,6 +21,15 @@ from shared_contracts.rooms import assistance_room, assistant_room
 WithdrawalReason = Literal["accepted_by_another", "canceled", "expired"]
 Fact = tuple[Event, list[str]]
 """An event and the rooms that carry it."""
+
+
+_SENTENCES = {
+    Status.ACCEPTED: "The assistant is on the way.",
+    Status.ONGOING: "The assistant is there.",
+    Status.COMPLETED: "The job is done.",
+    Status.CANCELED: "The job was called off.",
+    Status.REQUESTED: "The assistant has given the job back.",
+}
 
 
 def place(point: Point) -> Place:
@@ -67,3 +78,20 @@ def offered(assistance: Assistance, offer: Offer, client: Person) -> Fact:
 def withdrawn(assistance: Assistance, assistant_ids: list[int], reason: WithdrawalReason) -> Fact:
     rooms = [assistant_room(assistant_id) for assistant_id in assistant_ids]
     return AssistanceWithdrawn(assistance_id=assistance.pk, version=assistance.version, reason=reason), rooms
+
+
+def say_in_conversation(conversation_id: int | None, *, to: Status, assistant_id: int | None, now: datetime) -> None:
+    """Note in the job's conversation, where there is one, what became of the job; `requested`: it was given back.
+
+    Apps know it by its code, `assistance.accepted` and the like. Nobody is named: a note outlives accounts.
+    """
+    if conversation_id is None:
+        return
+    code = "given_back" if to is Status.REQUESTED else to.value
+    messaging.send_system_message(
+        conversation_id=conversation_id,
+        code=f"assistance.{code}",
+        text=_SENTENCES[to],
+        parameters={} if assistant_id is None else {"assistant_id": str(assistant_id)},
+        now=now,
+    )

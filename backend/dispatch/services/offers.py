@@ -87,6 +87,7 @@ def _settle(assistance: Assistance, *, now: datetime) -> None:
     conversation = messaging.open_conversation(actor=None, subject=assistance.reference, user_ids=parties, now=now)
     assistance.conversation_id = conversation.id
     assistance.save(update_fields=["assistant_added_event_id", "conversation_id"])
+    news.say_in_conversation(conversation.id, to=Status.ACCEPTED, assistant_id=winner_id, now=now)
     emit_all(
         [
             news.status_changed(assistance, people, reason="", now=now),

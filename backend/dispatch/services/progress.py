@@ -80,6 +80,7 @@ def _move(assistance: Assistance, actor: Actor, party: Party, change: Change, no
         reason=change.reason,
     )
     people = selectors.named(assistance.client_id, assistance.assistant_id)
+    news.say_in_conversation(assistance.conversation_id, to=change.to, assistant_id=assistance.assistant_id, now=now)
     facts = [news.status_changed(assistance, people, reason=change.reason, now=now)]
     if change.to == Status.CANCELED:
         facts.append(news.withdrawn(assistance, waves.close_offers(assistance, now=now), "canceled"))
@@ -123,9 +124,10 @@ def _give_back(assistance: Assistance, actor: Actor, change: Change, now: dateti
         now=now,
         reason=change.reason,
     )
-    if conversation_id is not None:
-        messaging.close_conversation(conversation_id=conversation_id, now=now)
     people = selectors.named(assistance.client_id, former_id)
+    if conversation_id is not None:
+        news.say_in_conversation(conversation_id, to=Status.REQUESTED, assistant_id=former_id, now=now)
+        messaging.close_conversation(conversation_id=conversation_id, now=now)
     status, rooms = news.status_changed(assistance, people, reason=change.reason, now=now)
     emit_all(
         [

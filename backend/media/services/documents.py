@@ -29,6 +29,7 @@ from shared_contracts.rooms import user_room
 
 MAX_BYTES = 10 * 1024 * 1024
 PDF, JPEG = "application/pdf", "image/jpeg"
+PDF_MARK = b"%PDF-"
 TAIL_BYTES = 2048
 
 
@@ -46,27 +47,46 @@ def keep_file(upload: TemporaryUploadedFile, *, now: datetime) -> Kept:
 
     Its type is read from its bytes, whatever it is called. Raises InvalidDocument, InvalidImage or Unavailable.
     """
-    head = upload.read(5)
-    upload.seek(0)
-    if head == b"%PDF-":
-        return _keep_pdf(upload, now=now)
+    head = _head(upload)
+    if head.startswith(PDF_MARK):
+        return _keep_pdf(upload, "documents", now=now)
     if not head.startswith((b"\xff\xd8\xff", b"\x89PNG")):
         raise InvalidDocument("A document is a PDF, a JPEG or a PNG.")
-    with TemporaryDirectory(prefix="callout-document-") as folder:
-        decode("document", Path(upload.temporary_file_path()), Path(folder))
+    return _keep_picture(upload, "document", now=now)
+
+
+def keep_attachment(upload: TemporaryUploadedFile, *, now: datetime) -> Kept:
+    """The same for what goes with a message, which may also be a WebP or a GIF, of which the first frame is kept."""
+    head = _head(upload)
+    if head.startswith(PDF_MARK):
+        return _keep_pdf(upload, "attachments", now=now)
+    if not head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")):
+        raise InvalidDocument("A PDF, a JPEG, a PNG, a WebP or a GIF is wanted.")
+    return _keep_picture(upload, "attachment", now=now)
+
+
+def _head(upload: TemporaryUploadedFile) -> bytes:
+    head: bytes = upload.read(8)
+    upload.seek(0)
+    return head
+
+
+def _keep_picture(upload: TemporaryUploadedFile, purpose: str, *, now: datetime) -> Kept:
+    with TemporaryDirectory(prefix=f"callout-{purpose}-") as folder:
+        decode(purpose, Path(upload.temporary_file_path()), Path(folder))
         page = Path(folder, "page.jpg")
-        kept = Kept(new_key("documents", ".jpg"), JPEG, page.stat().st_size)
+        kept = Kept(new_key(f"{purpose}s", ".jpg"), JPEG, page.stat().st_size)
         keep({kept.key: page}, content_type=JPEG, now=now)
     return kept
 
 
-def _keep_pdf(upload: "File[Any]", *, now: datetime) -> Kept:
+def _keep_pdf(upload: "File[Any]", folder: str, *, now: datetime) -> Kept:
     size = upload.size or 0
     upload.seek(max(0, size - TAIL_BYTES))
     if b"%%EOF" not in upload.read():
         raise InvalidDocument("The PDF has no end: was it cut off?")
     upload.seek(0)
-    kept = Kept(new_key("documents", ".pdf"), PDF, size)
+    kept = Kept(new_key(folder, ".pdf"), PDF, size)
     keep({kept.key: upload}, content_type=PDF, now=now)
     return kept
 

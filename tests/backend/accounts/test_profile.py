@@ -5,7 +5,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import User
-from backend.core.models import AuditRow
+from backend.core.models import AuditRow, EventRow
 from tests.backend.accounts.support import everything
 from tests.conftest import Moment
 from tests.support.api import Api
@@ -74,8 +74,10 @@ class TestUpdateMe:
         }
         at.forward(minutes=1)
         before = api.as_(me).get("/me/").body
-        with django_assert_num_queries(8):  # who asks; the row, its change, the audit; two savepoints
+        # Who asks; the row, its change, the audit, the word to the sidecar; two savepoints.
+        with django_assert_num_queries(9):
             answer = api.as_(me).patch("/me/", changes)
+        assert EventRow.objects.filter(room=f"user:{me.id}", type="access.changed").count() == 1
         assert (answer.status, answer.headers["ETag"]) == (200, '"2"')
         assert answer.body == {**before, **changes, "country": "FR"}
         assert api.as_(me).get("/me/").body == answer.body

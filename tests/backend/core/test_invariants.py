@@ -16,7 +16,7 @@ from backend.core.proof import invariants, prove
 from backend.dispatch.public import ensure_demo_tariffs
 from backend.dispatch.services import progress
 from backend.dispatch.states import Status
-from backend.messaging import services as messaging
+from backend.messaging import public as messaging
 from backend.scheduling.services import progress as progress_of_bookings
 from tests.backend.dispatch.conftest import Job, Stage
 from tests.backend.scheduling.conftest import DAY, Shop
@@ -143,6 +143,15 @@ PLANTED: dict[str, str] = {
     "notifications.what_is_shown_was_told": "DELETE FROM core_event WHERE type = 'notification.created'",
     "notifications.what_is_queued_is_under_way": "DELETE FROM core_job WHERE name = 'notifications.deliver'",
     "notifications.what_waits_is_gathered": "UPDATE notifications_delivery SET status = 'waiting'",
+    "messaging.unread_is_what_is_not_read": "UPDATE messaging_member SET unread_count = unread_count + 1",
+    "messaging.the_last_message_is_the_last": "UPDATE messaging_conversation SET last_message_id = NULL",
+    "messaging.watermarks_are_within": "UPDATE messaging_member SET delivered_message_id = 2::bigint ^ 60",
+    "messaging.blocks_act_in_conversations_of_two": "UPDATE messaging_member SET blocks_other = true",
+    "messaging.only_two_withhold": "UPDATE messaging_message SET is_withheld = true;"
+    "UPDATE messaging_conversation SET opened_with = opened_with || 9::bigint",
+    "messaging.groups_are_told": "UPDATE messaging_conversation SET news_at = '2030-05-15 09:00:00+00'",
+    "messaging.what_is_attached_is_kept": "INSERT INTO media_stored_file (key, created_at)"
+    " VALUES ('attachments/a.jpg', now())",
     "dispatch.one_winner_per_round": """
         UPDATE dispatch_offer SET status = 'accepted' WHERE status = 'open'""",
     "dispatch.one_open_job_per_assistant": "DROP INDEX assistance_one_open_per_assistant;"

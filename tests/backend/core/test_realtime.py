@@ -153,7 +153,7 @@ class TestJudgeJoins:
         people = [anna, *(make_member() for _ in range(5))]
         asked = [JoinRequest(session_id=p.session.pk, user_id=p.id, room=f"user:{p.id}") for p in people]
         for count in (1, 6):
-            with django_assert_num_queries(3):
+            with django_assert_num_queries(4):
                 realtime.judge_joins(asked[:count])
 
 

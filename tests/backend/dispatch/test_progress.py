@@ -9,6 +9,7 @@ from backend.catalog.models import FinishedWork, Review
 from backend.core.models import AuditRow, EventRow, StateChange
 from backend.dispatch.models import Assistance, TrackPoint
 from backend.dispatch.states import OPEN, Status
+from backend.messaging.models import Conversation, Message
 from tests.backend.dispatch.conftest import Job, Stage
 from tests.support.api import Api
 from tests.support.people import Member
@@ -57,6 +58,11 @@ class TestChangeStatus:
         assert events == [
             (f"assistance:{job.assistance.pk}", "assistance.status"),
             (f"assistant:{job.assistant.id}", "assistance.status"),
+            (f"conversation:{job.assistance.conversation_id}", "message.created"),
+            *(
+                (room, "conversation.updated")
+                for room in sorted(f"user:{who.id}" for who in (job.client, job.assistant))
+            ),
         ]
         data = json.loads(EventRow.objects.order_by("room")[0].data)
         assert (data["status"], data["version"], data["reason"]) == ("ongoing", 3, "Here")
@@ -113,7 +119,7 @@ class TestChangeStatus:
         self, stage: Stage, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         job = stage.job(Status.ACCEPTED)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(14):
             stage.move(job.assistant, job.assistance, Status.ONGOING)
 
 
@@ -229,7 +235,27 @@ class TestMessages:
         said = api.as_(job.client).post(f"{job.path}messages/", {"content": "Where are you?", "client_id": "a-1"})
         assert (said.status, said.body["conversation_id"]) == (201, job.assistance.conversation_id)
         read = api.as_(job.assistant).get(f"{job.path}messages/")
-        assert [message["content"] for message in read.body["results"]] == ["Where are you?"]
+        contents = [message["content"] for message in read.body["results"]]
+        assert contents == ["Where are you?", "The assistant is on the way."]
+
+    def test_the_conversation_notes_what_becomes_of_the_job(self, stage: Stage, api: Api) -> None:
+        job = stage.job(Status.COMPLETED)
+        notes = api.as_(job.client).get(f"{job.path}messages/", order="oldest").body["results"]
+        parameters = {"assistant_id": str(job.assistant.id)}
+        assert [(note["sender"], note["content"], note["system"]) for note in notes] == [
+            (None, "The assistant is on the way.", {"code": "assistance.accepted", "parameters": parameters}),
+            (None, "The assistant is there.", {"code": "assistance.ongoing", "parameters": parameters}),
+            (None, "The job is done.", {"code": "assistance.completed", "parameters": parameters}),
+        ]
+
+    @pytest.mark.parametrize(("who", "code"), [("client", "canceled"), ("assistant", "given_back")])
+    def test_the_last_note_of_a_closed_conversation_says_why(self, stage: Stage, who: str, code: str) -> None:
+        job = stage.job(Status.ACCEPTED)
+        stage.move(getattr(job, who), job.assistance, Status.CANCELED)
+        assert job.assistance.conversation_id is not None
+        conversation = Conversation.objects.get(pk=job.assistance.conversation_id)
+        last = Message.objects.filter(conversation=conversation).order_by("-pk")[0]
+        assert (conversation.closed_at, last.system_code) == (stage.now, f"assistance.{code}")
 
     def test_there_is_nobody_to_talk_to_before(self, stage: Stage, api: Api) -> None:
         job = stage.job(Status.REQUESTED)

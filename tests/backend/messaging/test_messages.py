@@ -28,6 +28,11 @@ class TestSendMessage:
             "client_id": "a-1",
             "reply_to": None,
             "created_at": "2030-05-15T09:30:00Z",
+            "attachments": [],
+            "version": 1,
+            "edited_at": None,
+            "deleted_at": None,
+            "system": None,
         }
         assert talk.events()[2:] == [("message.created", {"message": answer.body})]
 
@@ -125,7 +130,7 @@ class TestSendMessage:
         self, api: Api, talk: Talk, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         first = api.as_(talk.ana).post(talk.path, {"content": "First"}).body["id"]
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(14):
             api.as_(talk.ana).post(talk.path, {"content": "Hello", "client_id": "a-1", "reply_to": first})
 
     @staticmethod
@@ -164,8 +169,17 @@ class TestListMessages:
         assert self.contents(api.as_(talk.bo).get(first.body["next"])) == said[1::-1]
 
     def test_shows_a_system_message_without_a_sender(self, api: Api, talk: Talk, at: Moment) -> None:
-        Message.objects.create(conversation_id=talk.id, content="Bo is on the way", created_at=at.now)
-        assert api.as_(talk.ana).get(talk.path).body["results"][0]["sender"] is None
+        public.send_system_message(
+            conversation_id=talk.id,
+            code="assistance.accepted",
+            text="Bo is on the way.",
+            parameters={"assistant": "Bo"},
+            now=at.now,
+        )
+        (shown,) = api.as_(talk.ana).get(talk.path).body["results"]
+        assert (shown["sender"], shown["content"]) == (None, "Bo is on the way.")
+        assert shown["system"] == {"code": "assistance.accepted", "parameters": {"assistant": "Bo"}}
+        assert api.as_(talk.ana).get("/conversations/").body["results"][0]["unread_count"] == 0
 
     def test_shows_nothing_of_other_conversations(
         self, api: Api, talk: Talk, said: list[str], stranger: Member, at: Moment
@@ -205,7 +219,7 @@ class TestListMessages:
         assert (answer.status, list(answer.fields)) == (422, [field])
 
     @pytest.mark.parametrize("page_size", [1, 5])
-    def test_costs_four_queries_whatever_its_length(
+    def test_costs_five_queries_whatever_its_length(
         self,
         api: Api,
         talk: Talk,
@@ -213,7 +227,7 @@ class TestListMessages:
         page_size: int,
         django_assert_num_queries: DjangoAssertNumQueries,
     ) -> None:
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(5):
             assert len(self.contents(api.as_(talk.ana).get(talk.path, page_size=page_size))) == page_size
 
     @staticmethod

@@ -52,8 +52,15 @@ talk AS (
     WHERE user_id = %(user)s AND operation = %(operation)s AND key = %(key)s)
   FOR NO KEY UPDATE OF t
 ), said AS (
-  INSERT INTO messaging_message (conversation_id, sender_id, content, created_at)
-  SELECT id, %(user)s, %(content)s, %(now)s FROM talk RETURNING *
+  INSERT INTO messaging_message (conversation_id, sender_id, content, created_at, is_withheld)
+  SELECT id, %(user)s, %(content)s, %(now)s, false FROM talk RETURNING *
+), last AS (
+  UPDATE messaging_conversation t SET last_message_id = said.id, last_message_at = %(now)s FROM said
+  WHERE t.id = said.conversation_id
+), unread AS (
+  UPDATE messaging_member m SET unread_count = unread_count + (NOT blocks_other)::int FROM said
+  WHERE m.conversation_id = said.conversation_id AND m.user_id <> %(user)s AND m.left_at IS NULL
+  RETURNING m.user_id, m.unread_count
 ), shown AS (
   SELECT said.conversation_id, json_build_object('id', said.id, 'conversation_id', said.conversation_id,
     'sender', json_build_object('id', alive.id, 'name', alive.name), 'content', said.content,
@@ -63,6 +70,10 @@ talk AS (
   INSERT INTO core_event (room, partition, type, data, request_id, created_at)
   SELECT 'conversation:' || conversation_id, %(partition)s, 'message.created', '{{"message":' || body || '}}', '',
     %(now)s FROM shown
+  UNION ALL
+  SELECT 'user:' || listed.user_id, %(partition)s, 'conversation.updated', '{{"id":' || conversation_id
+    || ',"last_message":' || body || ',"unread_count":' || listed.unread_count || '}}', '', %(now)s
+  FROM shown, (SELECT * FROM unread UNION ALL SELECT %(user)s, 0) listed
 ), {_KEPT}
 SELECT body FROM shown
 """

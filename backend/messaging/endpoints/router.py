@@ -1,0 +1,5 @@
+"""The one router of messaging."""
+
+from ninja import Router
+
+router = Router()

@@ -1,0 +1,1 @@
+"""Every read of messaging: members see their conversations, nobody else does, managers included."""

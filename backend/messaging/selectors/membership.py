@@ -1,0 +1,78 @@
+"""Who is a member, and what members may see; conversations locked for those who change something in them."""
+
+from django.db.models import Q, QuerySet
+
+from backend.core.actor import Actor
+from backend.core.errors import NotFound
+from backend.core.hot import HotQuery, as_model, columns_of
+from backend.messaging.models import Conversation, Member, Message
+
+_HELD = HotQuery(
+    lambda user, conversation: (
+        Conversation.objects.select_for_update(no_key=True)
+        .filter(
+            pk=conversation,
+            pk__in=Member.objects.filter(user_id=user, conversation_id=conversation, left_at=None).values(
+                "conversation_id"
+            ),
+        )
+        .values_list(*columns_of(Conversation))
+    ),
+    user=int,
+    conversation=int,
+)
+_STAY = HotQuery(
+    lambda user, conversation: Member.objects.filter(
+        user_id=user, conversation_id=conversation, left_at=None
+    ).values_list(*columns_of(Member)),
+    user=int,
+    conversation=int,
+)
+
+
+def get_stay(actor: Actor, conversation_id: int) -> Member:
+    """What makes this person a member now. Raises NotFound. One query."""
+    row = _STAY.row(user=actor.id, conversation=conversation_id)
+    if row is None:
+        raise NotFound
+    return as_model(Member, row)
+
+
+def hold_conversation_for(actor: Actor, conversation_id: int) -> tuple[Conversation, Member]:
+    """The conversation of a member, locked until the end of the transaction, and their stay in it.
+
+    Raises NotFound. Two queries.
+    """
+    row = _HELD.row(user=actor.id, conversation=conversation_id)
+    if row is None:
+        raise NotFound
+    # Asked under the lock: who was removed while this waited is a member no longer, and what they read is settled.
+    return as_model(Conversation, row), get_stay(actor, conversation_id)
+
+
+def hold_conversation(conversation_id: int) -> Conversation:
+    """The same for the platform. Raises NotFound. One query."""
+    found = Conversation.objects.select_for_update(no_key=True).filter(pk=conversation_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def members_of(conversation_id: int) -> QuerySet[Member]:
+    """Those who are members now."""
+    return Member.objects.filter(conversation_id=conversation_id, left_at=None)
+
+
+def seen_by(stay: Member) -> QuerySet[Message]:
+    """The messages that this stay lets its person see."""
+    return Message.objects.filter(
+        Q(is_withheld=False) | Q(sender_id=stay.user_id),
+        conversation_id=stay.conversation_id,
+        pk__gt=stay.since_message_id,
+    )
+
+
+def last_seen_by(conversation: Conversation, stay: Member) -> int | None:
+    """The id of the last message that this person may see."""
+    seen = max(conversation.last_message_id or 0, stay.withheld_message_id or 0)
+    return seen if seen > stay.since_message_id else None

@@ -1,0 +1,179 @@
+"""Who is writing, and who is connected: of the moment, kept nowhere but in Redis, and told to the members of
+conversations whose rooms are joined."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from realtime.backend import Backend
+from realtime.clients import Client, Clients, Person
+from realtime.environment import Timing
+from realtime.frames import envelope_frame
+from realtime.hub import Hub
+from shared_contracts import events
+from shared_contracts.commands import Answer, SetTyping
+from shared_contracts.errors import ErrorCode
+from shared_contracts.redis_keys import last_seen, presence, room_channel
+from shared_contracts.rooms import RoomKind, conversation_room, user_room
+
+log = structlog.get_logger(__name__)
+
+REDIS_SECONDS = 0.5
+SEEN_SECONDS = 30 * 24 * 3600
+ASKED_AT_ONCE = 500
+
+
+class Talking:
+    """The `typing` command, and presence.
+
+    A node notes in Redis whose sockets it holds, and looks there for the members of the rooms that it has: nothing is
+    sent from node to node, and a node that dies is forgotten with its notes.
+    """
+
+    def __init__(self, node: str, redis: Redis, backend: Backend, hub: Hub, clients: Clients, timing: Timing) -> None:
+        self._node = node
+        self._redis = redis
+        self._backend = backend
+        self._hub = hub
+        self._clients = clients
+        self._timing = timing
+        self._noted: dict[int, float] = {}
+        """Whom this node has noted as connected, and when it last did."""
+        self._known: dict[int, events.Presence] = {}
+        """What was last told of the members of this node's rooms."""
+
+    async def set_typing(self, client: Client, command: SetTyping) -> Answer:
+        """Tell the others in the conversation's room, which the client must have joined."""
+        name = conversation_room(command.conversation_id)
+        if name not in client.rooms:
+            return Answer(ok=False, code=ErrorCode.NOT_JOINED, detail="Join the conversation's room first.")
+        if not client.person.typing.take():
+            return Answer(ok=False, code=ErrorCode.RATE_LIMITED, detail="Say it every few seconds only.")
+        typing = events.Typing(conversation_id=command.conversation_id, user_id=client.user_id, on=command.on)
+        try:
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._redis.publish(room_channel(name), self._envelope(name, typing).model_dump_json())
+        except (RedisError, OSError, TimeoutError):
+            return Answer(ok=False, code=ErrorCode.UNAVAILABLE, detail="The others cannot be told at the moment.")
+        return Answer(ok=True)
+
+    async def show_present(self, client: Client, name: str) -> None:
+        """Tell this client, who has just joined a conversation's room, how the others are."""
+        others = self._members(name) - {client.user_id}
+        try:
+            found = await self._ask(others)
+        except (RedisError, OSError, TimeoutError):
+            return
+        for one in found:
+            context = client.rooms.get(name)
+            if context is not None and not context.is_deaf:
+                self._known.setdefault(one.user_id, one)
+                client.connection.push(envelope_frame(self._envelope(name, one)))
+
+    async def keep_telling(self) -> None:
+        """Note who is here, and tell the rooms of the node whose members have come or gone."""
+        me = asyncio.current_task()
+        while me is not None and not me.cancelling():  # a cancellation may be lost on its way through a pipeline
+            await asyncio.sleep(self._timing.presence)
+            try:
+                async with asyncio.timeout(REDIS_SECONDS * 4):
+                    await self._note()
+                    await self._tell()
+            except (RedisError, OSError, TimeoutError):
+                log.warning("presence.not_told")
+            except Exception:
+                log.exception("presence.failed")
+
+    async def _note(self) -> None:
+        """Write down whose sockets this node holds; who hides it is not there."""
+        now = time.time()
+        shown = {person.id for person in self._clients.people() if not _hides(person)}
+        hidden = {person.id for person in self._clients.people()} - shown
+        due = [user_id for user_id in shown if now - self._noted.get(user_id, 0) >= self._timing.presence_renewal]
+        gone = [user_id for user_id in self._noted if user_id not in shown]
+        pipe = self._redis.pipeline(transaction=False)
+        seen = datetime.fromtimestamp(self._backend.now(), UTC).isoformat()
+        for user_id in due:
+            pipe.zadd(presence(user_id), {self._node: now + self._timing.presence_renewal * 3})
+            pipe.expire(presence(user_id), max(1, round(self._timing.presence_renewal * 3)))
+            pipe.set(last_seen(user_id), seen, ex=SEEN_SECONDS)
+        for user_id in gone:
+            pipe.zrem(presence(user_id), self._node)
+            if user_id in hidden:
+                pipe.delete(last_seen(user_id))
+            else:
+                pipe.set(last_seen(user_id), seen, ex=SEEN_SECONDS)
+        if due or gone:
+            await pipe.execute()
+        self._noted |= dict.fromkeys(due, now)
+        for user_id in gone:
+            del self._noted[user_id]
+
+    async def _tell(self) -> None:
+        """Look for the members of this node's rooms, and tell what has changed."""
+        rooms: dict[int, list[str]] = defaultdict(list)
+        for name in self._hub.names():
+            for user_id in self._members(name):
+                rooms[user_id].append(name)
+        self._known = {user_id: one for user_id, one in self._known.items() if user_id in rooms}
+        watched = list(rooms)
+        for start in range(0, len(watched), ASKED_AT_ONCE):
+            for one in await self._ask(watched[start : start + ASKED_AT_ONCE]):
+                before = self._known.get(one.user_id)
+                self._known[one.user_id] = one
+                if before is not None and before.is_online is not one.is_online:
+                    self._tell_rooms(one, rooms[one.user_id])
+
+    def _tell_rooms(self, one: events.Presence, names: Iterable[str]) -> None:
+        for name in names:
+            room = self._hub.get(name)
+            if room is not None:
+                room.tell_of(one.user_id, envelope_frame(self._envelope(name, one)))
+
+    async def _ask(self, user_ids: Collection[int]) -> list[events.Presence]:
+        if not user_ids:
+            return []
+        pipe = self._redis.pipeline(transaction=False)
+        for user_id in user_ids:
+            pipe.zcount(presence(user_id), time.time(), "+inf")
+            pipe.get(last_seen(user_id))
+        async with asyncio.timeout(REDIS_SECONDS):
+            answers: Sequence[bytes | int | None] = await pipe.execute()
+        return [
+            _presence(user_id, bool(answers[2 * place]), answers[2 * place + 1])
+            for place, user_id in enumerate(user_ids)
+        ]
+
+    def _members(self, name: str) -> frozenset[int]:
+        room = self._hub.get(name)
+        is_talk = name.startswith(f"{RoomKind.CONVERSATION}:")
+        return room.party_ids if room is not None and is_talk else frozenset()
+
+    def _envelope(self, name: str, data: events.Typing | events.Presence) -> events.Envelope:
+        return events.Envelope(
+            room=name,
+            number=None,
+            epoch=self._backend.epoch,
+            type=data.type,
+            at=datetime.fromtimestamp(self._backend.now(), UTC),
+            request_id="",
+            data=data.model_dump(mode="json"),
+        )
+
+
+def _hides(person: Person) -> bool:
+    own = user_room(person.id)
+    return any(own in client.rooms and client.rooms[own].hides_presence for client in person.clients)
+
+
+def _presence(user_id: int, is_online: bool, seen: object) -> events.Presence:
+    at = None
+    if isinstance(seen, bytes) and not is_online:
+        at = datetime.fromisoformat(seen.decode())
+    return events.Presence(user_id=user_id, is_online=is_online, last_seen_at=at)

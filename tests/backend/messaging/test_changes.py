@@ -1,0 +1,140 @@
+"""Messages changed and taken back; read and received; muted."""
+
+import pytest
+
+from backend.messaging.models import Conversation, Message
+from backend.messaging.models import Member as Stay
+from tests.backend.messaging.conftest import Talk, broken, lists_of
+from tests.conftest import Moment
+from tests.support.api import Api
+from tests.support.people import Member
+
+pytestmark = pytest.mark.django_db
+
+
+def stay_of(talk: Talk, who: Member) -> Stay:
+    return Stay.objects.get(conversation_id=talk.id, user_id=who.id, left_at=None)
+
+
+class TestEditMessage:
+    def test_says_something_else_and_tells_the_room_and_the_lists(self, api: Api, talk: Talk, at: Moment) -> None:
+        said = talk.say(talk.ana, "Tomorow", at)
+        at.forward(minutes=15)
+        edited = api.as_(talk.ana).patch(f"/messages/{said.id}/", {"content": "Tomorrow"})
+        assert (edited.status, edited.headers["ETag"]) == (200, '"2"')
+        assert edited.body == {
+            **said.model_dump(mode="json"),
+            "content": "Tomorrow",
+            "version": 2,
+            "edited_at": "2030-05-15T09:45:00Z",
+        }
+        assert talk.events()[-1] == ("message.updated", {"message": edited.body})
+        assert lists_of(talk.bo)[-1] == (talk.id, 1, "Tomorrow")
+
+    def test_the_same_words_change_nothing(self, api: Api, talk: Talk, at: Moment) -> None:
+        said = talk.say(talk.ana, "Tomorrow", at)
+        assert api.as_(talk.ana).patch(f"/messages/{said.id}/", {"content": "Tomorrow"}).body["version"] == 1
+        assert talk.events()[-1][0] == "message.created"
+
+    def test_is_for_its_sender_within_fifteen_minutes_and_while_it_stands(
+        self, api: Api, talk: Talk, stranger: Member, at: Moment
+    ) -> None:
+        """Red without the comparison with fifteen minutes."""
+        said = talk.say(talk.ana, "Tomorrow", at)
+
+        def edit(who: Member, content: str = "Never", **headers: str) -> tuple[int, str]:
+            answer = api.as_(who).with_headers(**headers).patch(f"/messages/{said.id}/", {"content": content})
+            return answer.status, answer.code
+
+        assert edit(talk.bo) == (403, "forbidden")
+        assert edit(stranger) == (404, "not_found")
+        assert edit(talk.ana, " ") == (422, "validation_failed")
+        assert edit(talk.ana, If_Match='"2"') == (412, "precondition_failed")
+        at.forward(minutes=15, seconds=1)
+        assert edit(talk.ana) == (409, "message_fixed")
+        api.as_(talk.ana).delete(f"/messages/{said.id}/")
+        assert edit(talk.ana) == (409, "message_fixed")
+        assert Message.objects.get().version == 2
+
+
+class TestDeleteMessage:
+    def test_leaves_a_mark_and_is_unread_no_more(self, api: Api, talk: Talk, at: Moment) -> None:
+        """Red with unread counts left alone."""
+        said = [talk.say(talk.ana, word, at) for word in ("One", "Two", "Three")]
+        api.as_(talk.bo).post(f"/conversations/{talk.id}/read/", {"message_id": said[0].id})
+        for message in said[:2]:
+            for _ in range(2):
+                assert api.as_(talk.ana).delete(f"/messages/{message.id}/").status == 204
+        shown = api.as_(talk.bo).get(talk.path, order="oldest").body["results"]
+        assert [(row["content"], row["deleted_at"], row["version"]) for row in shown] == [
+            ("", "2030-05-15T09:30:00Z", 2),
+            ("", "2030-05-15T09:30:00Z", 2),
+            ("Three", None, 1),
+        ]
+        assert stay_of(talk, talk.bo).unread_count == 1
+        assert [type_ for type_, _ in talk.events()].count("message.updated") == 2
+        assert lists_of(talk.bo)[-1] == (talk.id, 1, "Three")
+        assert broken(at) == set()
+
+    def test_is_for_its_sender(self, api: Api, talk: Talk, stranger: Member, at: Moment) -> None:
+        said = talk.say(talk.ana, "Tomorrow", at)
+        assert api.as_(talk.bo).delete(f"/messages/{said.id}/").status == 403
+        assert api.as_(stranger).delete(f"/messages/{said.id}/").status == 404
+        assert Message.objects.get().content == "Tomorrow"
+
+
+class TestReadAndDelivered:
+    def test_one_watermark_moves_forward_and_is_told_once(self, api: Api, talk: Talk, at: Moment) -> None:
+        said = [talk.say(talk.ana, word, at) for word in ("One", "Two", "Three")]
+        bo = api.as_(talk.bo)
+        for path, body in (
+            ("delivered", {"message_id": said[1].id}),
+            ("read", {"message_id": said[0].id}),
+            ("read", {"message_id": said[0].id}),
+            ("delivered", {"message_id": said[0].id}),
+            ("read", {}),
+            ("delivered", {}),
+            ("read", {"message_id": said[1].id}),
+        ):
+            assert bo.post(f"/conversations/{talk.id}/{path}/", body).status == 204
+        moved = {"conversation_id": talk.id, "user_id": talk.bo.id, "at": "2030-05-15T09:30:00Z"}
+        assert talk.events()[5:] == [
+            ("message.delivered", {**moved, "message_id": said[1].id}),
+            ("message.read", {**moved, "message_id": said[0].id}),
+            ("message.read", {**moved, "message_id": said[2].id}),
+        ]
+        assert [unread for _, unread, _ in lists_of(talk.bo)] == [1, 2, 3, 2, 0]
+        shown = api.as_(talk.ana).get(f"/conversations/{talk.id}/").body["participants"][1]
+        assert (shown["read_message_id"], shown["delivered_message_id"]) == (said[2].id, said[2].id)
+        assert broken(at) == set()
+
+    def test_ones_own_messages_are_never_unread(self, talk: Talk, at: Moment) -> None:
+        talk.say(talk.ana, "One", at)
+        assert (stay_of(talk, talk.ana).unread_count, stay_of(talk, talk.bo).unread_count) == (0, 1)
+
+    def test_what_is_elsewhere_is_not_read_here(self, api: Api, talk: Talk, group: Talk, at: Moment) -> None:
+        elsewhere = group.say(group.ana, "Elsewhere", at)
+        for path in ("read", "delivered"):
+            answer = api.as_(talk.bo).post(f"/conversations/{talk.id}/{path}/", {"message_id": elsewhere.id})
+            assert (answer.status, list(answer.fields)) == (422, ["body.message_id"])
+            assert api.as_(talk.bo).post(f"/conversations/{group.id}/{path}/", {}).status == 404
+        assert stay_of(talk, talk.bo).delivered_message_id == 0
+
+
+class TestMute:
+    def test_is_ones_own_and_told_in_ones_own_list(self, api: Api, talk: Talk) -> None:
+        path = f"/conversations/{talk.id}/mute/"
+        assert [api.as_(talk.bo).put(path).status for _ in range(2)] == [204, 204]
+        assert api.as_(talk.bo).get(f"/conversations/{talk.id}/").body["is_muted"]
+        assert not api.as_(talk.ana).get(f"/conversations/{talk.id}/").body["is_muted"]
+        assert api.as_(talk.bo).delete(path).status == 204
+        assert (len(lists_of(talk.bo)), len(lists_of(talk.ana))) == (2, 0)
+
+
+class TestClosing:
+    def test_is_told_in_the_lists(self, talk: Talk, at: Moment) -> None:
+        from backend.messaging import public
+
+        public.close_conversation(conversation_id=talk.id, now=at.now)
+        assert lists_of(talk.ana) == [(talk.id, 0, None)]
+        assert Conversation.objects.get(pk=talk.id).closed_at == at.now

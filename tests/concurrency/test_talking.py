@@ -1,0 +1,233 @@
+"""Many in one conversation at once, over real connections: one order, right counts, nothing through a block."""
+
+import contextlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from pytest_django import DjangoDbBlocker
+
+from backend.core import clock
+from backend.core.errors import NotFound, Problem
+from backend.core.models import EventRow, JobRow
+from backend.core.proof import prove
+from backend.messaging import public
+from backend.messaging.models import Block, Conversation, Message
+from backend.messaging.models import Member as Stay
+from backend.messaging.selectors.membership import get_stay, seen_by
+from backend.messaging.services import blocks, conversations, messages, news, receipts
+from shared_contracts.events import MessageOut
+from tests.concurrency.rivals import RIVALS, all_at_once, committed, in_background, until_somebody_waits
+from tests.support.people import Member, make_member
+
+CROWD = 50
+
+
+@pytest.fixture
+def people(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[list[Member]]:
+    """Fifty people; whatever they say is taken away again."""
+    with committed(django_db_blocker):
+        people = [make_member("client", name=f"Person {number}") for number in range(CROWD)]
+        yield people
+        ids = [person.id for person in people]
+        opened = list(Stay.objects.filter(user_id__in=ids).values_list("conversation_id", flat=True).distinct())
+        rooms = [f"conversation:{pk}" for pk in opened] + [f"user:{pk}" for pk in ids]
+        EventRow.objects.filter(room__in=rooms).delete()
+        JobRow.objects.filter(name="messaging.tell_members").delete()
+        Conversation.objects.filter(pk__in=opened).delete()
+        Block.objects.filter(blocker_id__in=ids).delete()
+        for person in people:
+            person.user.delete()
+
+
+@pytest.fixture
+def unpooled(people: list[Member]) -> Iterator[None]:
+    """A connection for whoever wants one: a process's pool has eight."""
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    pool, options["pool"] = options.pop("pool", None), False
+    yield
+    connection.close()
+    options["pool"] = pool
+
+
+def talk_of(people: list[Member]) -> int:
+    opened = conversations.start_conversation(
+        actor=people[0].actor,
+        participants=[person.id for person in people[1:]],
+        subject=None,
+        title="Crowd",
+        now=clock.now(),
+    )
+    return opened.id
+
+
+def say(talk: int, who: Member, content: str = "Hello", client_id: str | None = None) -> MessageOut:
+    return public.send_message(
+        actor=who.actor, conversation_id=talk, content=content, client_id=client_id, now=clock.now()
+    )
+
+
+def insist(talk: int, who: Member, content: str, client_id: str) -> int:
+    """Say it again until it is answered: a busy database may give up a statement that waits for too long."""
+    for _ in range(20):
+        with contextlib.suppress(OperationalError):
+            return say(talk, who, content, client_id).id
+    raise TimeoutError(content)
+
+
+def broken() -> set[str]:
+    findings = prove(now=clock.now(), patience_s=60)
+    return {one.invariant.name for one in findings if one.invariant.name.startswith("messaging.") and not one.holds}
+
+
+class TestCrowd:
+    @pytest.mark.usefixtures("unpooled")
+    def test_fifty_send_at_once_in_one_order(self, people: list[Member]) -> None:
+        """Red with a conversation that is read without its lock, and with counts read before they are written."""
+        talk = talk_of(people)
+
+        def speak(place: int) -> list[int]:
+            # Each twice, as a client does that did not hear the answer.
+            words = [number for number in range(2) for _ in range(2)]
+            return [insist(talk, people[place], f"{place}.{number}", f"c-{number}") for number in words]
+
+        spoken = all_at_once([partial(speak, place) for place in range(CROWD)])
+        assert all(isinstance(ids, list) and ids == sorted(ids) and len(set(ids)) == 2 for ids in spoken), spoken
+        stored = list(Message.objects.filter(conversation_id=talk).order_by("pk").values_list("pk", flat=True))
+        assert len(stored) == CROWD * 2
+        events = EventRow.objects.filter(room=f"conversation:{talk}", type="message.created").order_by("pk")
+        assert [json.loads(row.data)["message"]["id"] for row in events] == stored
+        for who in people:
+            seen = seen_by(get_stay(who.actor, talk)).order_by("pk").values_list("pk", flat=True)
+            assert list(seen) == stored
+        unread = set(Stay.objects.filter(conversation_id=talk).values_list("unread_count", flat=True))
+        assert unread == {CROWD * 2 - 2}
+        assert JobRow.objects.filter(name="messaging.tell_members", arguments={"conversation_id": talk}).count() == 1
+        assert broken() == set()
+
+    def test_counts_are_right_after_everything_at_once(self, people: list[Member]) -> None:
+        """Sending, reading, editing, deleting, joining and leaving. Red with a deletion that does not lock."""
+        crowd, late = people[:RIVALS], people[8:12]
+        talk = talk_of(crowd)
+        for who in crowd:
+            say(talk, who, "First")
+
+        def live(place: int) -> None:
+            rolls, who = random.Random(place), crowd[place]
+            for _ in range(12):
+                try:
+                    rolls.choice(acts)(who, rolls.choice(late).id)
+                except Problem:
+                    continue
+
+        def mine(who: Member) -> int:
+            own = Message.objects.filter(conversation_id=talk, sender_id=who.id, deleted_at=None)
+            return own.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+        acts: list[Callable[[Member, int], object]] = [
+            lambda who, _: say(talk, who),
+            lambda who, _: say(talk, who),
+            lambda who, _: receipts.mark_read(
+                actor=who.actor, conversation_id=talk, message_id=mine(who), now=clock.now()
+            ),
+            lambda who, _: receipts.mark_delivered(
+                actor=who.actor, conversation_id=talk, message_id=None, now=clock.now()
+            ),
+            lambda who, _: messages.edit_message(
+                actor=who.actor, message_id=mine(who), content="New", wanted_versions=None, now=clock.now()
+            ),
+            lambda who, _: messages.delete_message(actor=who.actor, message_id=mine(who), now=clock.now()),
+            lambda who, other: conversations.add_members(
+                actor=who.actor, conversation_id=talk, user_ids=[other], now=clock.now()
+            ),
+            lambda _, other: public.remove_member(conversation_id=talk, user_id=other, now=clock.now()),
+        ]
+        assert all_at_once([partial(live, place) for place in range(len(crowd))]) == [None] * len(crowd)
+        with transaction.atomic():
+            news.tell_group(conversation_id=talk, now=clock.now())
+        assert broken() == set()
+
+    def test_the_same_news_are_told_once_by_two_jobs_at_once(self, people: list[Member]) -> None:
+        """T3. Red with a job that does not lock the conversation."""
+        talk = talk_of(people[:3])
+        say(talk, people[0])
+        EventRow.objects.filter(room=f"user:{people[1].id}").delete()
+
+        def tell() -> None:
+            with transaction.atomic():
+                news.tell_group(conversation_id=talk, now=clock.now())
+
+        assert all_at_once([tell] * 4) == [None] * 4
+        assert EventRow.objects.filter(room=f"user:{people[1].id}").count() == 1
+
+
+class TestMembersWhileSending:
+    def test_who_is_added_sees_what_is_committed_after_them_and_nothing_before(self, people: list[Member]) -> None:
+        talk = talk_of(people[:3])
+        with transaction.atomic():
+            before = say(talk, people[0], "Before")
+            adding = in_background(
+                lambda: conversations.add_members(
+                    actor=people[1].actor, conversation_id=talk, user_ids=[people[4].id], now=clock.now()
+                )
+            )
+            until_somebody_waits()
+        assert adding() is None
+        after = say(talk, people[0], "After")
+        stay = get_stay(people[4].actor, talk)
+        assert (stay.since_message_id, stay.unread_count) == (before.id, 1)
+        assert list(seen_by(stay).values_list("pk", flat=True)) == [after.id]
+        assert broken() == set()
+
+    def test_who_leaves_meanwhile_says_nothing_more(self, people: list[Member]) -> None:
+        talk = talk_of(people[:3])
+        with transaction.atomic():
+            conversations.end_stay(actor=people[2].actor, conversation_id=talk, user_id=people[2].id, now=clock.now())
+            rival = in_background(lambda: say(talk, people[2]))
+            until_somebody_waits()
+        assert isinstance(rival(), NotFound)
+        assert broken() == set()
+
+
+class TestBlockWhileSending:
+    def test_nothing_comes_through_once_the_block_is_answered(self, people: list[Member]) -> None:
+        """Red with a block that does not lock the conversations of the two."""
+        ana, bo = people[:2]
+        talk = talk_of([ana, bo])
+        with transaction.atomic():
+            heard = say(talk, ana, "Heard")
+            blocking = in_background(lambda: blocks.block(actor=bo.actor, user_id=ana.id, now=clock.now()))
+            until_somebody_waits()
+        assert blocking() is None
+        assert Message.objects.get(pk=heard.id).is_withheld is False
+        assert Message.objects.get(pk=say(talk, ana, "Unheard").id).is_withheld is True
+        assert get_stay(bo.actor, talk).unread_count == 1
+        assert broken() == set()
+
+    def test_who_sends_meanwhile_waits_and_is_not_heard(self, people: list[Member]) -> None:
+        ana, bo = people[:2]
+        talk = talk_of([ana, bo])
+        with transaction.atomic():
+            blocks.block(actor=bo.actor, user_id=ana.id, now=clock.now())
+            sending = in_background(lambda: say(talk, ana, "Unheard"))
+            until_somebody_waits()
+        said = sending()
+        assert isinstance(said, MessageOut)
+        assert Message.objects.get(pk=said.id).is_withheld is True
+        assert get_stay(bo.actor, talk).unread_count == 0
+        assert broken() == set()
+
+    def test_opening_and_blocking_at_once_agree(self, people: list[Member]) -> None:
+        """Red without the lock of the two."""
+        for place in range(0, 12, 2):
+            ana, bo = people[place : place + 2]
+            calls: list[Callable[[], object]] = [
+                partial(talk_of, [ana, bo]),
+                partial(blocks.block, actor=bo.actor, user_id=ana.id, now=clock.now()),
+            ]
+            assert not [answer for answer in all_at_once(calls) if isinstance(answer, Exception)]
+        assert broken() == set()
