@@ -3,7 +3,8 @@
 A module that keeps copies of an assistant's vehicle and licence registers itself in `AppConfig.ready()`:
 `ASSISTANT_CHANGED.answered_by("dispatch", listener)`. Its `listener(user_id=…, now=…)` runs in the transaction of every
 change (registered, role taken or withdrawn, vehicle or licence changed, deactivated) and asks `assistant_of(user_id)`
-what holds now; NotFound means that they are no assistant any more.
+what holds now; NotFound means that they are no assistant any more. `PERSON_CHANGED` is the same for who keeps copies of
+a person's name, city, roles and activity.
 """
 
 from collections.abc import Collection
@@ -14,21 +15,26 @@ from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
 from backend.accounts.schemas.account import AssistantFieldsIn, Email, PhotoOut, PlaceIn
 from backend.accounts.selectors import (
     AssistantView,
+    CardView,
     ContactView,
     PersonView,
+    ProviderView,
     RecipientView,
     SkillView,
     assistant_of,
+    cards,
     contacts,
     get_own,
     has_people,
     hold_active,
+    hold_provider,
     hold_recipients,
     is_email_known,
     manager_ids,
     people,
     photo_links,
     photo_of,
+    provider_of,
     roles_of,
     skills_of,
 )
@@ -40,7 +46,7 @@ from backend.accounts.services.assistants import (
     DrivingLicense,
     update_assistant_profile,
 )
-from backend.accounts.services.profile import set_location, set_photo
+from backend.accounts.services.profile import PERSON_CHANGED, set_location, set_photo
 from backend.accounts.services.proof import signed_in_lately
 from backend.accounts.services.registration import NewAccount, create_account
 from backend.accounts.services.skills import ensure_skills, set_skills
@@ -51,27 +57,32 @@ from backend.core.errors import NotFound, invalid_field
 
 __all__ = [
     "ASSISTANT_CHANGED",
+    "PERSON_CHANGED",
     "PHOTO_CONTENT_TYPE",
     "PHOTO_SIZES",
     "AssistantFields",
     "AssistantFieldsIn",
     "AssistantListener",
     "AssistantView",
+    "CardView",
     "ContactView",
     "DrivingLicense",
     "Email",
     "PersonView",
     "PhotoOut",
     "PlaceIn",
+    "ProviderView",
     "RecipientView",
     "SkillView",
     "assistant_of",
+    "cards",
     "contacts",
     "create_admin",
     "create_manager",
     "ensure_skills",
     "has_people",
     "hold_active",
+    "hold_provider",
     "hold_recipients",
     "is_email_known",
     "is_signed_in",
@@ -83,6 +94,7 @@ __all__ = [
     "photo_links_of",
     "photo_of",
     "prove_fully",
+    "provider_of",
     "register_user",
     "roles_of",
     "set_location",

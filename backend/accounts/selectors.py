@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 
 from backend.accounts.models import Address, AssistantProfile, Invitation, Session, Skill, User, UserSkill
 from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
-from backend.core.actor import MANAGERS, Actor, Role
+from backend.core.actor import MANAGERS, PROVIDERS, Actor, Role
 from backend.core.errors import Forbidden, NotFound
 from backend.core.files import link
 from backend.core.hot import HotQuery, run
@@ -21,6 +21,27 @@ class PersonView:
 
     id: int
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """What the catalogue shows of a provider's account."""
+
+    id: int
+    name: str
+    city: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """What a profile may show of a person. `photo` is for `photo_links`."""
+
+    id: int
+    name: str
+    city: str
+    photo: str
+    email: str | None
+    phone_number: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +224,30 @@ def hold_active(user_ids: Collection[int]) -> None:
     )
     if len(found) < len(set(user_ids)):
         raise NotFound
+
+
+def provider_of(user_id: int, *, lock: bool = False) -> ProviderView | None:
+    """The name and city of an active person who holds a provider's role; None for others. One query.
+
+    With `lock` they stay as they are until the end of the transaction.
+    """
+    statement = "SELECT id, name, city FROM accounts_user WHERE id = %s AND is_active AND roles && %s::varchar[]"
+    rows = run(f"{statement} FOR SHARE" if lock else statement, [user_id, [role.value for role in PROVIDERS]])
+    return ProviderView(*rows[0]) if rows else None
+
+
+def cards(user_ids: Iterable[int]) -> dict[int, CardView]:
+    """What a profile may show of these people; who shows what is the caller's to judge. One query."""
+    rows = User.objects.filter(pk__in=set(user_ids)).values_list("pk", "name", "city", "photo", "email", "phone_number")
+    return {row[0]: CardView(*row) for row in rows}
+
+
+def hold_provider(user_id: int) -> ProviderView:
+    """The same, kept until the end of the transaction. Raises NotFound for others. One query."""
+    found = provider_of(user_id, lock=True)
+    if found is None:
+        raise NotFound
+    return found
 
 
 def is_free(*, username: str | None, email: str | None) -> bool:

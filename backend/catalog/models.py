@@ -7,6 +7,7 @@ from django.db.models import F, Func, Q
 
 from backend.core.fields import PeriodsField, PointField
 from backend.core.money import MAX_MINOR
+from backend.core.references import make_reference
 
 MAX_TITLE = 200
 MAX_DESCRIPTION = 4000
@@ -165,8 +166,11 @@ class Service(models.Model):
     duration_minutes = models.PositiveIntegerField()
     category_words = models.TextField(default="")
     """The names of the category and of those above it, to be found by."""
+    head = searchable("title", "category_words")
     words = searchable("title", "category_words", "description")
     archived_at = models.DateTimeField(null=True)
+    is_shown = models.BooleanField(default=True)
+    """Whether anybody finds it: it is not archived, and its provider is listed."""
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -179,15 +183,33 @@ class Service(models.Model):
                 condition=Q(duration_minutes__range=(1, MAX_MINUTES)), name="service_duration_range"
             ),
             models.CheckConstraint(condition=~Q(title=""), name="service_has_a_title"),
+            models.CheckConstraint(
+                condition=Q(is_shown=False) | Q(archived_at__isnull=True), name="service_archived_is_not_shown"
+            ),
         ]
         indexes = [
-            GinIndex(fields=["words"], condition=Q(archived_at__isnull=True), name="service_words"),
-            models.Index(
-                fields=["price_thousandths", "id"], condition=Q(archived_at__isnull=True), name="service_price"
-            ),
-            models.Index(fields=["created_at", "id"], condition=Q(archived_at__isnull=True), name="service_age"),
+            GinIndex(fields=["head"], condition=Q(is_shown=True), name="service_head"),
+            GinIndex(fields=["words"], condition=Q(is_shown=True), name="service_words"),
+            models.Index(fields=["price_thousandths", "id"], condition=Q(is_shown=True), name="service_price"),
+            models.Index(fields=["created_at", "id"], condition=Q(is_shown=True), name="service_age"),
             models.Index(fields=["provider", "id"], name="service_of_provider"),
         ]
+
+    @property
+    def reference(self) -> str:
+        return make_reference("service", self.pk)
+
+
+class Word(models.Model):
+    """A word that services and providers are found by, as the timetable last counted them: typing errors are mended
+    to one of these."""
+
+    word = models.CharField(primary_key=True, max_length=60)
+    uses = models.PositiveIntegerField()
+    """In how many texts it is."""
+
+    class Meta:
+        db_table = "catalog_word"
 
 
 class PortfolioItem(models.Model):
@@ -260,6 +282,10 @@ class Review(models.Model):
                 name="review_hidden",
             ),
         ]
+
+    @property
+    def own_reference(self) -> str:
+        return make_reference("review", self.pk)
 
     @property
     def is_verified(self) -> bool:

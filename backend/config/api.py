@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Redoc, Swagger
 
 from backend.accounts.endpoints import router as accounts
+from backend.catalog.endpoints import router as catalog
 from backend.core import openapi, problems
 from backend.core.parsing import StrictParser
 from backend.core.rendering import MsgspecRenderer
@@ -38,6 +39,7 @@ error.
 TAGS = [
     {"name": "accounts", "description": "Signing up and in, sessions, one's own profile and roles."},
     {"name": "media", "description": "Photos, and documents with their review."},
+    {"name": "catalog", "description": "Categories, services, providers, portfolios and reviews; the search."},
     {"name": "dispatch", "description": "Roadside assistance: ask, offer, accept, follow, complete, rate."},
     {"name": "scheduling", "description": "Bookings, opening hours, chairs, free slots and calendars."},
     {"name": "messaging", "description": "Conversations of two and of groups, about a job or whatever else; blocks."},
@@ -64,6 +66,7 @@ api = CalloutAPI(
 problems.install(api)
 api.add_router("", accounts, tags=["accounts"])
 api.add_router("", media, tags=["media"])
+api.add_router("", catalog, tags=["catalog"])
 api.add_router("", dispatch, tags=["dispatch"])
 api.add_router("", scheduling, tags=["scheduling"])
 api.add_router("", messaging, tags=["messaging"])

@@ -1,5 +1,6 @@
 """Places on the earth: distance, and the projection in which the nearest are found by an index."""
 
+import re
 from dataclasses import dataclass
 from math import asin, cos, log, pi, radians, sin, sqrt, tan
 
@@ -15,6 +16,17 @@ class Point:
 
     lat: float
     lng: float
+
+
+_COORDINATES = re.compile(r"(-?[0-9]{1,2}(?:\.[0-9]{1,15})?),(-?[0-9]{1,3}(?:\.[0-9]{1,15})?)")
+
+
+def read_near(text: str) -> Point:
+    """The place that `lat,lng` names. Raises ValueError."""
+    match = _COORDINATES.fullmatch(text)
+    if match is None or abs(float(match[1])) > 90 or abs(float(match[2])) > 180:
+        raise ValueError("lat,lng in degrees is wanted, such as 36.7538,3.0588")
+    return Point(float(match[1]), float(match[2]))
 
 
 def haversine_m(a: Point, b: Point) -> float:

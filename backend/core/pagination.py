@@ -53,6 +53,25 @@ def paginate(
     }
 
 
+def paginate_found(
+    request: HttpRequest, asked: PageIn, find: Callable[[int, int], tuple[int, Sequence[Any]]]
+) -> dict[str, Any]:
+    """A numbered page of what a search finds: `find(start, size)` gives how many there are and the page's own.
+
+    Raises 422 beyond the 10,000th row.
+    """
+    start = (asked.page - 1) * asked.page_size
+    if start > MAX_OFFSET:
+        raise invalid_field("query.page", f"a list is read to its {MAX_OFFSET}th row at most: filter it")
+    count, found = find(start, asked.page_size)
+    return {
+        "count": count,
+        "next": _address(request, page=asked.page + 1) if start + asked.page_size < count else None,
+        "previous": _address(request, page=asked.page - 1) if asked.page > 1 else None,
+        "results": found,
+    }
+
+
 def feed(
     request: HttpRequest,
     rows: models.QuerySet[M],

@@ -1,7 +1,7 @@
 """The base of all request and response schemas, and the values that many of them share."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Annotated, Any, Generic, LiteralString, TypeVar
 
@@ -17,6 +17,10 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from backend.core.errors import invalid_field
+from backend.core.geo import read_near
+from backend.core.money import Money
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """A row's id in a path or a body."""
@@ -58,6 +62,10 @@ Instant = Annotated[
     Field(examples=["2030-05-15T09:30:00+01:00"]),
 ]
 """A point in time, RFC 3339 with an offset, kept in UTC."""
+
+
+Day = Annotated[date, BeforeValidator(_written_out)]
+"""A date, RFC 3339; a number is none."""
 
 
 class QueryIn(Schema):
@@ -121,6 +129,37 @@ def _json_types_of(value: object) -> frozenset[str]:
             return frozenset({"array"})
         case _:
             return frozenset({"object"})
+
+
+Amount = Annotated[
+    str,
+    # A billion a kilometre, all around the earth, is still a number that the database can keep.
+    Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?$", description="A decimal string.", examples=["1500.00"]),
+]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["DZD"])]
+
+
+class MoneyIn(In):
+    """An amount of money."""
+
+    amount: Amount
+    currency: Currency
+
+    def money(self, field: str) -> Money:
+        """Raises a 422 about this field for more decimals than the currency has."""
+        try:
+            return Money.parse(self.amount, self.currency)
+        except ValueError as error:
+            raise invalid_field(f"{field}.amount", str(error)) from None
+
+
+def _coordinates(text: str) -> str:
+    read_near(text)
+    return text
+
+
+Near = Annotated[str, AfterValidator(_coordinates)]
+"""A place in an address, read with `geo.read_near`."""
 
 
 class Out(Schema):

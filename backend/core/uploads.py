@@ -41,28 +41,33 @@ Prepare = Callable[[TemporaryUploadedFile], Any]
 
 
 def receives_file(
-    *, max_bytes: int, form: type[QueryIn] = QueryIn, prepare: Prepare | None = None
+    *,
+    max_bytes: int,
+    form: type[QueryIn] = QueryIn,
+    prepare: Prepare | None = None,
+    name: str = "file",
+    guard: Callable[[HttpRequest], Any] = authenticate,
 ) -> Callable[[View], View]:
-    """The outermost decorator (so the last one given to `@decorate_view`) of an operation that takes one `file`.
+    """The outermost decorator (so the last one given to `@decorate_view`) of an operation that takes one file.
 
-    It lets in the signed-in only, reads the multipart body whatever the method, and names it by its digest for
-    `idempotent`. `form` names the other fields: any more are refused. `prepare` may do with the file what needs no
-    transaction; `prepared(request)` gives what it returned.
+    It lets in the signed-in only, or whom `guard` does, reads the multipart body whatever the method, and names it by
+    its digest for `idempotent`. `name` is the file's field, and `form` names the others: any more are refused.
+    `prepare` may do with the file what needs no transaction; `prepared(request)` gives what it returned.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def run(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
-                authenticate(request)
+                guard(request)
                 _read(request, max_bytes=max_bytes)
-                _refuse_unknown(request, form)
+                _refuse_unknown(request, form, name)
                 if prepare is not None and _fits(request, form):
-                    request.callout_prepared = prepare(_file_of(request))  # type: ignore[attr-defined]
+                    request.callout_prepared = prepare(_file_of(request, name))  # type: ignore[attr-defined]
             except NotAuthenticated:
                 return view(request, *args, **kwargs)
             except TooManyFilesSent:
-                return problem_response(invalid_field("file.file", "one file is wanted"))
+                return problem_response(invalid_field(f"file.{name}", "one file is wanted"))
             except MultiPartParserError:
                 return problem_response(Malformed("The form cannot be read."))
             except Exception as error:  # noqa: BLE001 - Django's other complaints about a body, turned into problems
@@ -97,9 +102,9 @@ def _read(request: HttpRequest, *, max_bytes: int) -> None:
     request.callout_body_hash = _digest(request)  # type: ignore[attr-defined]
 
 
-def _refuse_unknown(request: HttpRequest, form: type[QueryIn]) -> None:
+def _refuse_unknown(request: HttpRequest, form: type[QueryIn], file_name: str) -> None:
     unknown = [f"form.{name}" for name in request.POST if name not in form.model_fields]
-    unknown += [f"file.{name}" for name in request.FILES if name != "file"]
+    unknown += [f"file.{name}" for name in request.FILES if name != file_name]
     if unknown:
         raise invalid_field(unknown[0][:100], "this field is not known here", code=ErrorCode.UNKNOWN_FIELD)
     for name, values in request.POST.lists():
@@ -121,10 +126,10 @@ def _fits(request: HttpRequest, form: type[QueryIn]) -> bool:
     return True
 
 
-def _file_of(request: HttpRequest) -> TemporaryUploadedFile:
-    file = request.FILES.get("file")
+def _file_of(request: HttpRequest, name: str) -> TemporaryUploadedFile:
+    file = request.FILES.get(name)
     if not isinstance(file, TemporaryUploadedFile):
-        raise invalid_field("file.file", "a file is wanted")
+        raise invalid_field(f"file.{name}", "a file is wanted")
     return file
 
 

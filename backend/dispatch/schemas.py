@@ -1,42 +1,19 @@
 """What the operations of roadside assistance take and give. Shapes only: the rules are the services'."""
 
-import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from backend.accounts.public import AssistantFieldsIn, PlaceIn
 from backend.core.geo import Point
 from backend.core.pagination import PageIn
-from backend.core.schemas import Id, In, Instant, Line, Out, Text
+from backend.core.schemas import Amount, Currency, Id, In, Instant, Line, MoneyIn, Near, Out, Text
 from backend.dispatch.rules import ServiceType, VehicleClass
 from backend.dispatch.states import OfferStatus, Status
 from shared_contracts.events import Money as MoneyOut
 from shared_contracts.events import Person, Place
-
-_COORDINATES = re.compile(r"(-?[0-9]{1,2}(?:\.[0-9]{1,15})?),(-?[0-9]{1,3}(?:\.[0-9]{1,15})?)")
-
-Amount = Annotated[
-    str,
-    # A billion a kilometre, all around the earth, is still a number that the database can keep.
-    Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?$", description="A decimal string.", examples=["1500.00"]),
-]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["DZD"])]
-
-
-def _coordinates(text: str) -> str:
-    read_near(text)
-    return text
-
-
-def read_near(text: str) -> Point:
-    """The place that `lat,lng` names. Raises ValueError."""
-    match = _COORDINATES.fullmatch(text)
-    if match is None or abs(float(match[1])) > 90 or abs(float(match[2])) > 180:
-        raise ValueError("lat,lng in degrees is wanted, such as 36.7538,3.0588")
-    return Point(float(match[1]), float(match[2]))
 
 
 def point(place: Place) -> Point:
@@ -159,13 +136,6 @@ class AssistanceFiltersIn(PageIn):
 
     status: list[Status] = Field([], max_length=len(Status), description="May be repeated.")
     ordering: Literal["created_at", "-created_at"] = "-created_at"
-
-
-class MoneyIn(In):
-    """An amount of money."""
-
-    amount: Amount
-    currency: Currency
 
 
 class StatusIn(In):
@@ -307,7 +277,7 @@ class AssistantFiltersIn(PageIn):
     """Which assistants on duty."""
 
     near: Annotated[
-        Annotated[str, AfterValidator(_coordinates)] | None,
+        Near | None,
         Field(max_length=50, description="Measured from here: lat,lng.", examples=["36.7538,3.0588"]),
     ] = None
     radius_km: Annotated[float, Field(ge=0.5, le=100)] = 10

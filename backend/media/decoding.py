@@ -1,7 +1,7 @@
 """Decodes one uploaded picture, apart from everything else: a program limited to 768 MB and 10 s that knows no secret.
 
-`python -I decoding.py photo SOURCE FOLDER SIZE…` writes `SIZE.webp` squares, `document SOURCE FOLDER` and
-`attachment SOURCE FOLDER` one `page.jpg`.
+`python -I decoding.py photo SOURCE FOLDER SIZE…` writes `SIZE.webp` squares, `picture SOURCE FOLDER SIZE…` whole ones
+that are no longer than this, `document SOURCE FOLDER` and `attachment SOURCE FOLDER` one `page.jpg`.
 What is written is a copy of the pixels: no metadata, no comment, nothing that stood behind the picture. It ends with 0,
 or with 3 and one sentence that says why not; any other end means that the limits did. It imports nothing of ours.
 """
@@ -20,8 +20,9 @@ CPU_SECONDS = 10
 OUTPUT_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 25_000_000
 PICTURES = ("JPEG", "PNG", "WEBP", "GIF")
-FORMATS = {"photo": PICTURES, "attachment": PICTURES, "document": ("JPEG", "PNG")}
+FORMATS = {"photo": PICTURES, "picture": PICTURES, "attachment": PICTURES, "document": ("JPEG", "PNG")}
 REFUSED = 3
+LANCZOS = Image.Resampling.LANCZOS
 
 
 class Refused(Exception):
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         picture, profile = read(Path(source), purpose, least=max(map(int, sizes), default=0))
         if purpose == "photo":
             write_squares(picture, profile, Path(folder), sorted(map(int, sizes), reverse=True))
+        elif purpose == "picture":
+            write_whole(picture, profile, Path(folder), sorted(map(int, sizes), reverse=True))
         else:
             write_page(picture, profile, Path(folder))
     except Refused as refusal:
@@ -90,7 +93,16 @@ def _too_many_pixels() -> Refused:
 def write_squares(picture: Image.Image, profile: bytes | None, folder: Path, sizes: Sequence[int]) -> None:
     """The middle of the picture, the largest size first; the smaller ones are made of it."""
     for place, size in enumerate(sizes):
-        picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+        picture = ImageOps.fit(picture, (size, size), LANCZOS)
+        if place == 0:
+            picture = _as_on_screen(picture, profile)
+        _copy(picture).save(folder / f"{size}.webp", "WEBP", quality=85, method=4)
+
+
+def write_whole(picture: Image.Image, profile: bytes | None, folder: Path, sizes: Sequence[int]) -> None:
+    """The whole picture, its longer side at most so many pixels; small ones stay small."""
+    for place, size in enumerate(sizes):
+        picture = ImageOps.contain(picture, (min(size, picture.width), min(size, picture.height)), LANCZOS)
         if place == 0:
             picture = _as_on_screen(picture, profile)
         _copy(picture).save(folder / f"{size}.webp", "WEBP", quality=85, method=4)

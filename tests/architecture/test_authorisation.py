@@ -19,7 +19,7 @@ from tests.support.world import ACTORS, World, everything, rolled_back
 def call(world: World, rule: Rule, actor: str, **other: int) -> Answer:
     api, path = world.api(actor), world.path(rule.path, **other)
     if isinstance(rule.body, File):
-        return api.upload(rule.method, path, rule.body.content, **dict(rule.body.fields))
+        return api.upload(rule.method, path, rule.body.content, part=rule.body.name, **dict(rule.body.fields))
     return api._send(rule.method, path, world.filled(rule.body))
 
 

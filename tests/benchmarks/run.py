@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
-from tests.benchmarks import contention, delays, figures, machine, matching, messaging, rest, scheduling, sockets
+from tests.benchmarks import (
+    catalog,
+    contention,
+    delays,
+    figures,
+    machine,
+    matching,
+    messaging,
+    rest,
+    scheduling,
+    sockets,
+)
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.stage import Bench
 
@@ -16,6 +27,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
     "delays": delays.run,
     "messaging": messaging.run,
     "matching": matching.run,
+    "catalog": catalog.run,
     "contention": contention.run,
     "scheduling": scheduling.run,
 }

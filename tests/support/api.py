@@ -67,9 +67,11 @@ class Api:
             self.client.generic(method, self._path(path), body, content_type=content_type, headers=self.headers)
         )
 
-    def upload(self, method: str, path: str, content: bytes, name: str = "file.bin", **fields: str) -> Answer:
-        """A form with the fields and one `file`."""
-        return self.raw(method, path, form_of(content, name, **fields), MULTIPART_CONTENT)
+    def upload(
+        self, method: str, path: str, content: bytes, name: str = "file.bin", *, part: str = "file", **fields: str
+    ) -> Answer:
+        """A form with the fields and one file, `part`."""
+        return self.raw(method, path, form_of(content, name, part=part, **fields), MULTIPART_CONTENT)
 
     def _send(self, method: str, path: str, body: Any) -> Answer:
         return self.raw(method, path, b"" if body is None else msgspec.json.encode(body))
@@ -86,8 +88,8 @@ class Api:
         return Answer(response.status_code, body, dict(response.items()))
 
 
-def form_of(content: bytes, name: str = "file.bin", **fields: str) -> bytes:
-    """The bytes of a form with the fields and one `file`."""
-    form = {**fields, "file": SimpleUploadedFile(name, content, content_type="application/octet-stream")}
+def form_of(content: bytes, name: str = "file.bin", *, part: str = "file", **fields: str) -> bytes:
+    """The bytes of a form with the fields and one file, `part`."""
+    form = {**fields, part: SimpleUploadedFile(name, content, content_type="application/octet-stream")}
     encoded: bytes = encode_multipart(BOUNDARY, form)
     return encoded

@@ -9,8 +9,11 @@ from typing import Any
 from django.db import connection, transaction
 
 from backend.accounts.models import User
+from backend.catalog.models import PortfolioItem
 from backend.core import clock
 from backend.dispatch import public as dispatch
+from backend.media.models import StoredFile
+from backend.media.public import PICTURE_SIZES
 from backend.notifications.models import Delivery
 from backend.notifications.services.unsubscribing import link_for
 from backend.scheduling.services import links
@@ -132,8 +135,33 @@ def make_world() -> World:
         "job": job,
         **_notified(members["client"]),
         "conversation": opened.body["id"],
+        **_offered(members, now),
     }
     return World(members, ids)
+
+
+def _offered(members: dict[str, Member], now: datetime) -> dict[str, int]:
+    """What the freelancer offers and shows, and what the client thinks of them; a category in which nothing is yet."""
+    category = Api().as_(members["manager"]).post("/categories/", {"name": "Plumbing"})
+    assert category.status == 201, category.body
+    freelancer = Api().as_(members["freelancer"])
+    service = freelancer.post("/services/", {"title": "Tap", "price": {"amount": "10.00", "currency": "DZD"}})
+    assert service.status == 201, service.body
+    provider = members["freelancer"].id
+    review = Api().as_(members["client"]).post(f"/providers/{provider}/reviews/", {"rating": 5})
+    assert review.status == 201, review.body
+    for size in PICTURE_SIZES.values():
+        StoredFile.objects.create(key=f"pictures/everybodys/{size}.webp", created_at=now)
+    item = PortfolioItem.objects.create(
+        provider_id=provider, title="A roof", picture="pictures/everybodys", created_at=now, updated_at=now
+    )
+    return {
+        "category": category.body["id"],
+        "service": service.body["id"],
+        "provider": provider,
+        "review": review.body["id"],
+        "item": item.pk,
+    }
 
 
 def _notified(member: Member) -> dict[str, int]:

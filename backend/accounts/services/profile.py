@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 from django.db.models import F
@@ -19,7 +19,7 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound, PreconditionFailed
 from backend.core.geo import Point
 from backend.core.outbox import emit
-from backend.core.references import make_reference
+from backend.core.references import Question, make_reference
 from shared_contracts.events import AccessChanged
 from shared_contracts.rooms import user_room
 
@@ -29,6 +29,18 @@ CHANGEABLE = frozenset(
     {*NAMES, "email", "phone_number", "username", "bio", "city", "country", "address", "location"}
     | {"time_zone", "language", "hide_presence"}
 )
+
+
+COPIED = frozenset({"name", "city", "roles", "is_active"})
+
+
+class PersonListener(Protocol):
+    """Takes note, in the transaction of the change, that a person is called otherwise, moved, or is something else."""
+
+    def __call__(self, *, user_id: int, now: datetime) -> None: ...
+
+
+PERSON_CHANGED: Question[PersonListener] = Question("who keeps copies of a person's name, city, roles and activity")
 
 
 def change_profile(
@@ -113,6 +125,9 @@ def save_changes(user: User, values: Mapping[str, Any], *, now: datetime) -> Non
     User.objects.filter(pk=user.pk).update(**written)
     for name, value in written.items():
         setattr(user, name, value)
+    if not COPIED.isdisjoint(values):
+        for kind in sorted(PERSON_CHANGED.kinds):
+            PERSON_CHANGED.about(kind)(user_id=user.pk, now=now)
 
 
 def _columns(user: User, changes: Mapping[str, Any]) -> dict[str, Any]:

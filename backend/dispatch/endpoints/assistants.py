@@ -10,6 +10,7 @@ from ninja.responses import Status
 from backend.accounts import public as accounts
 from backend.core import auth, clock
 from backend.core.errors import Forbidden
+from backend.core.geo import read_near
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
 from backend.core.pagination import paginate
@@ -25,7 +26,6 @@ from backend.dispatch.schemas import (
     MyAssistantIn,
     MyAssistantOut,
     point,
-    read_near,
 )
 from backend.dispatch.selectors import shapes
 from backend.dispatch.services import duty, positions

@@ -8,9 +8,8 @@ from ninja.decorators import decorate_view
 from ninja.responses import Status
 
 from backend.core import auth, clock
-from backend.core.errors import Forbidden, InvalidState, invalid_field
+from backend.core.errors import Forbidden, InvalidState
 from backend.core.idempotency import idempotent
-from backend.core.money import Money
 from backend.core.openapi import problems
 from backend.core.schemas import Feed, Id
 from backend.dispatch import selectors, states
@@ -25,7 +24,7 @@ from backend.dispatch.errors import (
     OfferGone,
     TariffMissing,
 )
-from backend.dispatch.schemas import AssistanceOut, MoneyIn, RatingIn, RatingOut, StatusIn
+from backend.dispatch.schemas import AssistanceOut, RatingIn, RatingOut, StatusIn
 from backend.dispatch.selectors import shapes
 from backend.dispatch.services import offers, progress
 from backend.dispatch.services.progress import Change
@@ -86,18 +85,11 @@ def change_status(request: HttpRequest, assistance_id: Id, payload: StatusIn) ->
     change = Change(
         to=states.Status(payload.status),
         reason=payload.reason,
-        total_price=None if payload.total_price is None else _money(payload.total_price),
+        total_price=None if payload.total_price is None else payload.total_price.money("body.total_price"),
         reoffer=payload.reoffer,
     )
     changed = progress.change_status(actor=actor, assistance_id=assistance_id, change=change, now=clock.now())
     return shapes.show_assistance(actor, changed)
-
-
-def _money(given: MoneyIn) -> Money:
-    try:
-        return Money.parse(given.amount, given.currency)
-    except ValueError as error:
-        raise invalid_field("body.total_price.amount", str(error)) from None
 
 
 @router.post(

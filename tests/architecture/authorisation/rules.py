@@ -36,6 +36,7 @@ class File:
 
     content: bytes
     fields: tuple[tuple[str, str], ...] = ()
+    name: str = "file"
 
 
 def public(method: str, path: str, body: Any = None) -> Rule:

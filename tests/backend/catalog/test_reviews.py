@@ -188,7 +188,7 @@ class TestReviewsOfBothSides:
         late = NOW + timedelta(days=14)
         assert review(author, provider, 5, "booking:3", now=late - timedelta(seconds=1)).is_visible is False
         assert review(provider, author, 2, "booking:3", now=late).is_visible is True
-        assert (standing(author).total_reviews, standing(provider).total_reviews) == (1, 0)
+        assert (standing(author).total_reviews, standing(provider).total_reviews) == (1, 1)
         assert sums_agree()
 
 

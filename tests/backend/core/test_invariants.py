@@ -12,6 +12,8 @@ from django.db import connection
 
 from backend.accounts.services import signing_in
 from backend.accounts.services.signing_in import Device
+from backend.catalog.services import categories, listings
+from backend.core.money import Money
 from backend.core.proof import invariants, prove
 from backend.dispatch.public import ensure_demo_tariffs
 from backend.dispatch.services import progress
@@ -22,6 +24,7 @@ from tests.backend.dispatch.conftest import Job, Stage
 from tests.backend.scheduling.conftest import DAY, Shop
 from tests.conftest import Moment
 from tests.support.jobs import run_jobs
+from tests.support.people import make_member
 
 NUMBER_EVERYTHING = """
     WITH placed AS (
@@ -47,6 +50,7 @@ def town(as_owner: None, at: Moment) -> Stage:
         actor=done.client.actor, assistance_id=done.assistance.pk, rating=4, comment="", now=stage.now
     )
     _say(stage, done)
+    _offer(stage)
     stage.request()
     user = stage.client().user
     tokens = signing_in.open_session(user=user, device=Device("127.0.0.1", "tests"), now=stage.now)
@@ -65,6 +69,16 @@ def _book(shop: Shop) -> None:
     shop.cancel(shop.book(client, shop.tomorrow + 2 * DAY), client)
     done = shop.confirm(shop.book(client, shop.tomorrow + 3 * DAY))
     progress_of_bookings.complete_booking(actor=shop.provider.actor, booking_id=done.pk, now=done.starts_at)
+
+
+def _offer(stage: Stage) -> None:
+    category = categories.add_category(
+        actor=make_member("manager").actor,
+        values={"name": "Pipes", "description": "", "parent_id": None},
+        now=stage.now,
+    )
+    offered = {"title": "Tap", "price": Money(1000, "DZD"), "duration_minutes": 60, "category_id": category.pk}
+    listings.add_service(actor=make_member("contractor").actor, values=offered, now=stage.now)
 
 
 def _say(stage: Stage, job: Job) -> None:
@@ -123,6 +137,14 @@ PLANTED: dict[str, str] = {
     "accounts.the_deleted_left_nothing": FREE_OF.format("accounts_user", "user_deleted_is_nobody")
     + "UPDATE accounts_user SET deleted_at = now() WHERE 'assistant' = ANY(roles)",
     "catalog.standings_are_sums": "UPDATE catalog_provider_standing SET finished_jobs = finished_jobs + 1",
+    "catalog.verified_reviews_are_of_finished_work": "UPDATE catalog_review SET reference = 'assistance:0'",
+    "catalog.reviews_are_shown_in_time": """
+        UPDATE catalog_review SET is_visible = false, visible_from = '2030-05-15 09:00:00+00'""",
+    "catalog.reviews_are_events": "DELETE FROM core_event WHERE type = 'review.created'",
+    "catalog.providers_are_as_their_accounts": "UPDATE accounts_user SET city = 'Oran'",
+    "catalog.words_follow_categories": "UPDATE catalog_category SET name = 'Roofs'",
+    "catalog.pictures_are_kept": "INSERT INTO media_stored_file (key, created_at)"
+    " VALUES ('pictures/a/400.webp', now())",
     "media.what_is_shown_is_kept": "UPDATE accounts_user SET photo = 'photos/lost'",
     "media.what_nobody_shows_is_purged": "INSERT INTO media_stored_file (key, created_at)"
     " VALUES ('photos/a/64.webp', now())",
