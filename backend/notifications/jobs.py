@@ -26,6 +26,10 @@ def tell_of_event(
     subscribers.tell_of(type_=type, event=event, rooms=rooms, event_id=event_id, now=now)
 
 
+# Many, and none of them urgent: they wait behind what is.
+job("notifications.tell_of_message", queue=Queue.BULK)(tell_of_event)
+
+
 @job("notifications.tell", queue=Queue.BULK)
 def tell(
     *,

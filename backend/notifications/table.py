@@ -9,9 +9,12 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from backend.accounts import public as accounts
+from backend.core import clock
 from backend.core.environment import environment
 from backend.core.models import StateChange
 from backend.core.references import make_reference
+from backend.messaging import public as messaging
+from backend.notifications.models import Notification
 from backend.notifications.values import Channel, Default, Kind, NotificationType, Telling
 from backend.scheduling import public as scheduling
 from shared_contracts.events import (
@@ -23,6 +26,7 @@ from shared_contracts.events import (
     DocumentExpiring,
     DocumentReviewed,
     Event,
+    MessageCreated,
     ReviewCreated,
 )
 from shared_contracts.rooms import Room, RoomKind
@@ -211,6 +215,32 @@ def _review(event: ReviewCreated, rooms: Sequence[str]) -> Iterator[Telling]:
     )
 
 
+QUIET_AFTER_A_MESSAGE = timedelta(minutes=15)
+"""Who has an unread notification of a conversation that is no older is not told of its next message."""
+
+
+def _message(event: MessageCreated, _rooms: Sequence[str]) -> Iterator[Telling]:
+    """Those who have not read it by now, have not muted the conversation and have not blocked its sender."""
+    news = messaging.message_news(event.message.id)
+    if news is None:
+        return
+    reference = make_reference("conversation", news.conversation_id)
+    recent = Notification.objects.filter(
+        user_id__in=news.user_ids,
+        type=T.MESSAGE_CREATED,
+        reference=reference,
+        is_shown=True,
+        read_at=None,
+        created_at__gt=clock.now() - QUIET_AFTER_A_MESSAGE,
+    )
+    yield Telling(
+        type=T.MESSAGE_CREATED,
+        user_ids=sorted(news.user_ids - set(recent.values_list("user_id", flat=True))),
+        values={"sender": news.sender_name, "excerpt": news.content or "📎"},
+        reference=reference,
+    )
+
+
 def _notice(event: AccountNotice, rooms: Sequence[str]) -> Iterator[Telling]:
     yield Telling(type=T.ACCOUNT_NOTICE, user_ids=_people_of(rooms), values={"kind_code": event.kind})
 
@@ -228,5 +258,12 @@ ROWS: tuple[Row[Any], ...] = (
     Row(BookingReminder, _reminder),
     Row(ReviewCreated, _review),
     Row(AccountNotice, _notice),
+    Row(
+        MessageCreated,
+        _message,
+        when=lambda event: event.message.sender is not None,
+        after=lambda: timedelta(seconds=environment().message_push_seconds),
+        job="notifications.tell_of_message",
+    ),
 )
 """`assistance.offered` is not here on purpose: it is live or nothing."""

@@ -7,13 +7,19 @@ from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
 from tests.benchmarks import (
+from tests.benchmarks import (
     catalog,
+)
     contention,
     delays,
     figures,
     machine,
     matching,
     messaging,
+<<<<<<< HEAD
+=======
+    notifications,
+>>>>>>> 92ba9da (A benchmark of fan-outs: how long they take, and what a critical job waits meanwhile)
     rest,
     scheduling,
     sockets,
@@ -30,6 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
     "catalog": catalog.run,
     "contention": contention.run,
     "scheduling": scheduling.run,
+    "notifications": notifications.run,
 }
 
 DESCRIPTORS = 65_536

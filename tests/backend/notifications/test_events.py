@@ -2,7 +2,7 @@
 """Which event tells whom what: one place for all modules (`table.py`)."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from backend.core import environment as env
 from backend.core.models import EventRow, JobRow
 from backend.core.outbox import emit, subscribers_of
 from backend.dispatch.states import Status
+from backend.messaging import public as messaging
 from backend.notifications.jobs import tell_of_event
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.table import KINDS, ROWS
@@ -238,6 +239,20 @@ class TestBookings:
             (amel.id, "booking.confirmed", "The booking is confirmed"),
             (shop.provider.id, "booking.cancelled", "The booking was cancelled"),
         ]
+
+
+class TestMessages:
+    def test_tell_whoever_has_not_read_them_after_a_while(self, member: MakeMember, at: Moment) -> None:
+        """Seen red without the look at what was told before."""
+        amel, lina = member(name="Amel"), member(name="Lina")
+        talk = messaging.open_conversation(actor=None, subject="assistance:9", user_ids=[amel.id, lina.id], now=at.now)
+        for content in ("Five minutes.", "Four."):
+            messaging.send_message(actor=amel.actor, conversation_id=talk.id, content=content, now=at.now)
+        waiting = JobRow.objects.filter(name="notifications.tell_of_message")
+        assert {job.run_at for job in waiting} == {at.now + timedelta(seconds=10)}
+        run_jobs("notifications.tell_of_message")
+        assert told() == [(lina.id, "message.created", "New message from Amel", "Five minutes.")]
+        assert Notification.objects.get().reference == f"conversation:{talk.id}"
 
 
 class TestTwice:
