@@ -1,7 +1,4 @@
-"""Telling and reading at once, over real connections: nobody is told twice, and the count is right.
-
-Seen red without the inbox's lock (the events' counts were not those of their order) and without the constraint.
-"""
+"""Telling and reading at once, over real connections: nobody is told twice, and the count is right."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,8 +1,4 @@
-"""Notifications through real workers: once per channel, and one double at most, for a kill between send and mark.
-
-Seen red with these bugs planted: the delivery marked in the job's own transaction instead of after the call, no look
-at its state when the job runs again, a given-up job that leaves its delivery queued.
-"""
+"""Notifications through real workers: once per channel, and one double at most, for a kill between send and mark."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -302,7 +302,6 @@ class TestOutsideJobs:
         assert JobRow.objects.get(pk=other).last_error == "NeverDoneError: nobody knows how its last two calls ended"
 
     def test_hands_what_it_gives_up_to_the_module_that_keeps_its_own_dead_letters(self, provider: Provider) -> None:
-        """Seen red with the dead letter written outside the job's end."""
         given_up: list[tuple[str, int]] = []
 
         def keep(*, error: Exception, letter_id: int, **_: object) -> None:

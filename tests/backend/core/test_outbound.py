@@ -91,7 +91,6 @@ class TestRead:
             read(f"http://127.0.0.1:{silent.getsockname()[1]}/")
 
     def test_cuts_off_one_that_dribbles(self, monkeypatch: pytest.MonkeyPatch, dribbler: str) -> None:
-        """Seen red with the cut left out: every byte began the time-out anew."""
         monkeypatch.setattr(outbound, "LONGEST_SECONDS", 0.3)
         for call in (lambda: read(dribbler), lambda: post(dribbler, body=b"x", headers={})):
             began = time.monotonic()

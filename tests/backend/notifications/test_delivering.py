@@ -190,7 +190,6 @@ class TestDailyEmail:
     def test_gathers_a_day_in_one_mail(
         self, amel: Member, at: Moment, announce: Announce, mailoutbox: list[EmailMultiAlternatives]
     ) -> None:
-        """Seen red with a job for each that waits: the second mail was empty."""
         prefer(amel, at, daily_email=True)
         announce(amel, title="First", text="1")
         announce(amel, source="announcement:2", title="Second <b>", text="2")
@@ -273,7 +272,6 @@ class TestGivingUp:
     def test_leaves_a_refused_address_alone_until_it_is_changed_or_proved_again(
         self, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
     ) -> None:
-        """Seen red without the look at earlier refusals."""
         at.forward(minutes=1)
         delivering.give_up(delivery_id=needed(amel, at).pk, error=NobodyThereError("550"), now=at.now)
         JobRow.objects.filter(name="notifications.deliver").update(status="done")

@@ -33,7 +33,6 @@ class TestPurge:
     def test_forgets_the_read_sooner_than_the_unread_and_keeps_the_count(
         self, api: Api, amel: Member, at: Moment, announce: Announce
     ) -> None:
-        """Seen red with a count that is left as it was."""
         for number in range(3):
             announce(amel, source=f"announcement:{number}")
         first, second, third = Notification.objects.order_by("pk")

@@ -161,7 +161,7 @@ class TestOtherDevices:
     def test_an_old_snapshot_and_the_events_since_make_the_new_one(
         self, api: Api, amel: Member, at: Moment, announce: Announce
     ) -> None:
-        """R10. Seen red with `notification.changed` left out of clearing, and with a count that is not of the lock."""
+        """R10. Seen red with `notification.changed` left out of clearing."""
         mine = api.as_(amel)
         announce(amel, source="announcement:0")
         before, seen = snapshot(mine), len(events_of(amel))
@@ -181,7 +181,7 @@ class TestOtherDevices:
 
 class TestTelling:
     def test_tells_nobody_twice_of_the_same_source(self, amel: Member, member: MakeMember, announce: Announce) -> None:
-        """T3. Seen red without the constraint, and with a count raised for those who were told already."""
+        """T3."""
         assert announce(amel) == 1
         assert announce(amel, member()) == 1
         assert announce(amel) == 0

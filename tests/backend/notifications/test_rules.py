@@ -76,7 +76,6 @@ class TestWhatOthersWrote:
         assert set_in("Amel", language="ar") == "\u2068Amel\u2069"
 
     def test_leaves_a_title_one_line_whatever_a_name_holds(self) -> None:
-        """Seen red with the values put in as they are."""
         for language in ("en", "fr", "ar", "ru", "es", "tlh"):
             words = write("assistance.accepted", {"assistant": HOSTILE}, language=language, time_zone="UTC")
             assert "\n" not in words.title
