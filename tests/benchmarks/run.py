@@ -7,19 +7,14 @@ from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
 from tests.benchmarks import (
-from tests.benchmarks import (
     catalog,
-)
     contention,
     delays,
     figures,
     machine,
     matching,
     messaging,
-<<<<<<< HEAD
-=======
     notifications,
->>>>>>> 92ba9da (A benchmark of fan-outs: how long they take, and what a critical job waits meanwhile)
     rest,
     scheduling,
     sockets,
