@@ -1,8 +1,8 @@
 """Who may do what in notifications."""
 
-from tests.architecture.authorisation.rules import MANAGERS, Rule, any_user, only, public
+from tests.architecture.authorisation.rules import MANAGERS, Outcome, Rule, any_user, only, public
 
-_CLIENTS = (("client", "done"),)
+_CLIENTS: tuple[tuple[str, Outcome]] = (("client", "done"),)
 
 TABLE = {
     "listNotifications": any_user("GET", "/notifications/"),
