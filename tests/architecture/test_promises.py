@@ -1,7 +1,7 @@
 """Which test proves which promise of RELIABILITY.md, for those that must hold of what stands so far.
 
-Each was seen red with the bug that its own page names, or with those below. What only time shows is proved by
-`./callout soak`: the same load and the same judgement, with every fault at its full length.
+What is noted below as red was seen so; L3, O1, O4, T3, Z4 and the hundredth of O3 still have to be. What only time
+shows is proved by `./callout soak`: the same load and the same judgement, with every fault at its full length.
 """
 
 import ast

@@ -65,7 +65,7 @@ class TestAttachments:
     def test_are_named_once_by_who_uploaded_them_within_a_day(
         self, api: Api, talk: Talk, at: Moment, whose: str
     ) -> None:
-        """Red without the uploader, the message or the age in the condition."""
+        """Should be red without the uploader, the message or the age in the condition; not tried yet."""
         number: int = upload(api, talk.bo if whose == "another's" else talk.ana).body["id"]
         if whose == "used":
             assert api.as_(talk.ana).post(talk.path, {"attachments": [number]}).status == 201
@@ -116,7 +116,7 @@ class TestAttachments:
 
 class TestPurgeAttachments:
     def test_forgets_what_no_message_named_within_a_day(self, api: Api, talk: Talk, at: Moment) -> None:
-        """Red with named ones purged as well."""
+        """Should be red with named ones purged as well; not tried yet."""
         named, unnamed = (upload(api, talk.ana).body["id"] for _ in range(2))
         api.as_(talk.ana).post(talk.path, {"attachments": [named]})
         at.forward(hours=23)
