@@ -68,10 +68,18 @@ def member(db: None) -> Callable[..., Member]:
     return make_member
 
 
+@pytest.fixture(scope="module")
+def kept_world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    """Made once for the tests of a module, in a transaction around theirs."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield make_world()
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def world(db: None) -> World:
-    """A job under way and everybody who may want something of it."""
-    return make_world()
+def world(kept_world: World, db: None) -> World:
+    """A job under way and everybody who may want something of it. What a test does to it is taken back."""
+    return kept_world
 
 
 @pytest.fixture
