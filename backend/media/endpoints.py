@@ -25,11 +25,11 @@ from backend.media.schemas import (
     DocumentFiltersIn,
     DocumentFormIn,
     DocumentOut,
+    DocumentReviewIn,
     DocumentWithFileOut,
     ExportIn,
     ExportOut,
     ReplacementFormIn,
-    ReviewIn,
     show_export,
     show_with_file,
 )
@@ -155,7 +155,9 @@ def delete_document(request: HttpRequest, document_id: Id) -> Status[None]:
     openapi_extra=problems(InvalidState, OwnDocument, PreconditionFailed),
 )
 @decorate_view(idempotent)
-def review_document(request: HttpRequest, document_id: Id, payload: ReviewIn, if_match: IfMatch = None) -> Document:
+def review_document(
+    request: HttpRequest, document_id: Id, payload: DocumentReviewIn, if_match: IfMatch = None
+) -> Document:
     """Approve a pending document, or reject it with a reason. Nobody reviews their own.
 
     With `If-Match` the decision holds only for the file that was looked at: its owner may have replaced it meanwhile.

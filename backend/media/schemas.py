@@ -32,7 +32,7 @@ class ReplacementFormIn(QueryIn):
     expires_on: ExpiresOn = None
 
 
-class ReviewIn(In):
+class DocumentReviewIn(In):
     """A manager's word."""
 
     model_config = ConfigDict(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 
-class Status(StrEnum):
+class BookingStatus(StrEnum):
     REQUESTED = "requested"
     CONFIRMED = "confirmed"
     COMPLETED = "completed"
@@ -13,11 +13,20 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
+Status = BookingStatus
+"""Its name here; the longer one is for the API's document, where others have states too."""
+
 STEPS: Mapping[str, frozenset[str]] = {
     # A booking that is moved to another time passes from its state to the same one: the history shows it.
     Status.REQUESTED: frozenset({Status.REQUESTED, Status.CONFIRMED, Status.CANCELLED, Status.EXPIRED}),
     Status.CONFIRMED: frozenset(
-        {Status.CONFIRMED, Status.REQUESTED, Status.COMPLETED, Status.CANCELLED, Status.NO_SHOW}
+        {
+            Status.CONFIRMED,
+            Status.REQUESTED,
+            Status.COMPLETED,
+            Status.CANCELLED,
+            Status.NO_SHOW,
+        }
     ),
     Status.COMPLETED: frozenset({Status.NO_SHOW}),
     Status.CANCELLED: frozenset(),

@@ -7,6 +7,7 @@ Both stand beside this file as they were last agreed to, so that a change of con
 import json
 import re
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -15,6 +16,7 @@ import jsonschema_rs
 import pytest
 from django.test import Client
 from ninja.responses import NinjaJSONEncoder
+from pydantic import BaseModel
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 import backend.config.urls  # noqa: F401  (the document names the paths under which the API is mounted)
@@ -100,6 +102,27 @@ def is_bounded(node: dict[str, Any]) -> bool:
             upper, lower = {"maximum", "exclusiveMaximum"}, {"minimum", "exclusiveMinimum"}
             return bool(node.keys() & upper and node.keys() & lower)
     return True
+
+
+def named_in_document() -> Iterator[type]:
+    """Every schema and enumeration of the modules, which the document knows by its bare name."""
+    found: list[type] = [BaseModel, Enum]
+    for one in found:
+        found += [child for child in one.__subclasses__() if child not in found]
+    for one in found:
+        if re.fullmatch(r"backend\.\w+\.(schemas|states)\b.*", one.__module__):
+            yield one
+
+
+class TestNames:
+    def test_two_schemas_never_share_one(self) -> None:
+        """Seen red with three that did: the document showed the wrong one in the place of the other, unnoticed."""
+        components = DOCUMENT["components"]["schemas"]
+        by_name: dict[str, set[str]] = {}
+        for one in named_in_document():
+            if one.__name__ in components:
+                by_name.setdefault(one.__name__, set()).add(one.__module__)
+        assert {name: modules for name, modules in by_name.items() if len(modules) > 1} == {}
 
 
 class TestOpenAPI:

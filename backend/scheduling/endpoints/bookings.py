@@ -9,13 +9,13 @@ from ninja.responses import Status
 
 from backend.catalog.errors import AlreadyReviewed
 from backend.core import auth, clock, etags
-from backend.core.errors import Forbidden, InvalidState, PreconditionFailed, invalid_field
+from backend.core.errors import Forbidden, InvalidState, PreconditionFailed
 from backend.core.geo import Point
 from backend.core.idempotency import idempotent
 from backend.core.money import Money
 from backend.core.openapi import problems
 from backend.core.pagination import PageIn, paginate
-from backend.core.schemas import Id, Page
+from backend.core.schemas import Id, MoneyIn, Page
 from backend.core.states import history_of
 from backend.scheduling.endpoints.router import router
 from backend.scheduling.errors import NotAvailable, OwnProposal, SlotTaken, TooEarly, TooLate
@@ -24,13 +24,12 @@ from backend.scheduling.schemas.bookings import (
     BookingFiltersIn,
     BookingIn,
     BookingOut,
+    BookingReviewIn,
+    BookingReviewOut,
     BookingStepOut,
     CancelIn,
-    MoneyIn,
     PreviewOut,
     RescheduleIn,
-    ReviewIn,
-    ReviewOut,
 )
 from backend.scheduling.selectors import bookings, shapes
 from backend.scheduling.selectors.bookings import BookingFilters
@@ -90,12 +89,7 @@ def create_booking(request: HttpRequest, payload: BookingIn) -> Status[BookingOu
 
 
 def _money(given: MoneyIn | None) -> Money | None:
-    if given is None:
-        return None
-    try:
-        return Money.parse(given.amount, given.currency)
-    except ValueError as error:
-        raise invalid_field("body.estimated_cost.amount", str(error)) from None
+    return None if given is None else given.money("body.estimated_cost")
 
 
 @router.get(ONE, response=BookingOut, auth=auth.any_user, operation_id="readBooking")
@@ -262,13 +256,13 @@ def record_no_show(request: HttpRequest, booking_id: Id) -> BookingOut:
 
 @router.post(
     "/bookings/{booking_id}/reviews/",
-    response={201: ReviewOut},
+    response={201: BookingReviewOut},
     auth=auth.any_user,
     operation_id="reviewBooking",
     openapi_extra=problems(Forbidden, InvalidState, AlreadyReviewed),
 )
 @decorate_view(idempotent)
-def review_booking(request: HttpRequest, booking_id: Id, payload: ReviewIn) -> Status[ReviewOut]:
+def review_booking(request: HttpRequest, booking_id: Id, payload: BookingReviewIn) -> Status[BookingReviewOut]:
     """Review the other side of a completed booking, once. Both reviews show when both are written, or after 14 days."""
     review = progress.review_booking(
         actor=auth.actor(request),

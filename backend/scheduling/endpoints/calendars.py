@@ -21,8 +21,8 @@ from backend.scheduling.models import Availability, Policy, Resource
 from backend.scheduling.rules import Terms
 from backend.scheduling.schemas.calendars import (
     AvailabilityFiltersIn,
-    AvailabilityIn,
-    AvailabilityOut,
+    OpeningHoursIn,
+    OpeningHoursOut,
     PolicyIn,
     PolicyOut,
     ResourceChangesIn,
@@ -52,7 +52,7 @@ def _hours(row: Availability) -> dict[str, Any]:
     }
 
 
-def _wanted(payload: AvailabilityIn) -> WantedHours:
+def _wanted(payload: OpeningHoursIn) -> WantedHours:
     return WantedHours(
         start_time=payload.starts,
         end_time=payload.ends,
@@ -63,7 +63,7 @@ def _wanted(payload: AvailabilityIn) -> WantedHours:
     )
 
 
-@router.get("/availability/", response=Page[AvailabilityOut], auth=auth.any_user, operation_id="listAvailability")
+@router.get("/availability/", response=Page[OpeningHoursOut], auth=auth.any_user, operation_id="listAvailability")
 def list_availability(request: HttpRequest, filters: Query[AvailabilityFiltersIn]) -> dict[str, Any]:
     """Opening hours: one's own, or a provider's."""
     rows = calendars.list_availability(filters.provider or auth.actor(request).id)
@@ -72,13 +72,13 @@ def list_availability(request: HttpRequest, filters: Query[AvailabilityFiltersIn
 
 @router.post(
     "/availability/",
-    response={201: AvailabilityOut},
+    response={201: OpeningHoursOut},
     auth=auth.provider,
     operation_id="addAvailability",
     openapi_extra=problems(TooMany),
 )
 @decorate_view(idempotent)
-def add_availability(request: HttpRequest, payload: AvailabilityIn) -> Status[dict[str, Any]]:
+def add_availability(request: HttpRequest, payload: OpeningHoursIn) -> Status[dict[str, Any]]:
     """Add opening hours, by the clock on the wall: every week on a day, or on one date.
 
     A date with hours of its own has none of its weekly ones. Without any hours one can be booked at any time.
@@ -88,7 +88,7 @@ def add_availability(request: HttpRequest, payload: AvailabilityIn) -> Status[di
 
 
 @router.get(
-    "/availability/{availability_id}/", response=AvailabilityOut, auth=auth.any_user, operation_id="readAvailabilityOf"
+    "/availability/{availability_id}/", response=OpeningHoursOut, auth=auth.any_user, operation_id="readAvailabilityOf"
 )
 def read_availability(request: HttpRequest, response: HttpResponse, availability_id: Id) -> dict[str, Any]:
     """One of somebody's opening hours."""
@@ -99,13 +99,13 @@ def read_availability(request: HttpRequest, response: HttpResponse, availability
 
 @router.put(
     "/availability/{availability_id}/",
-    response=AvailabilityOut,
+    response=OpeningHoursOut,
     auth=auth.any_user,
     operation_id="replaceAvailability",
     openapi_extra=problems(Forbidden, PreconditionFailed),
 )
 def replace_availability(
-    request: HttpRequest, availability_id: Id, payload: AvailabilityIn, if_match: etags.IfMatch = None
+    request: HttpRequest, availability_id: Id, payload: OpeningHoursIn, if_match: etags.IfMatch = None
 ) -> dict[str, Any]:
     """Replace some of one's opening hours by others."""
     replaced = hours.replace_hours(

@@ -354,12 +354,12 @@ class Migration(migrations.Migration):
                     (
                         "status__in",
                         [
-                            backend.scheduling.states.Status["REQUESTED"],
-                            backend.scheduling.states.Status["CONFIRMED"],
-                            backend.scheduling.states.Status["COMPLETED"],
-                            backend.scheduling.states.Status["CANCELLED"],
-                            backend.scheduling.states.Status["NO_SHOW"],
-                            backend.scheduling.states.Status["EXPIRED"],
+                            backend.scheduling.states.BookingStatus["REQUESTED"],
+                            backend.scheduling.states.BookingStatus["CONFIRMED"],
+                            backend.scheduling.states.BookingStatus["COMPLETED"],
+                            backend.scheduling.states.BookingStatus["CANCELLED"],
+                            backend.scheduling.states.BookingStatus["NO_SHOW"],
+                            backend.scheduling.states.BookingStatus["EXPIRED"],
                         ],
                     )
                 ),
@@ -411,8 +411,8 @@ class Migration(migrations.Migration):
                         (
                             "status__in",
                             [
-                                backend.scheduling.states.Status["CONFIRMED"],
-                                backend.scheduling.states.Status["COMPLETED"],
+                                backend.scheduling.states.BookingStatus["CONFIRMED"],
+                                backend.scheduling.states.BookingStatus["COMPLETED"],
                             ],
                         ),
                         _negated=True,
@@ -431,9 +431,9 @@ class Migration(migrations.Migration):
                         (
                             "status__in",
                             [
-                                backend.scheduling.states.Status["CANCELLED"],
-                                backend.scheduling.states.Status["NO_SHOW"],
-                                backend.scheduling.states.Status["EXPIRED"],
+                                backend.scheduling.states.BookingStatus["CANCELLED"],
+                                backend.scheduling.states.BookingStatus["NO_SHOW"],
+                                backend.scheduling.states.BookingStatus["EXPIRED"],
                             ],
                         ),
                         _negated=True,

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from backend.accounts.public import PlaceIn
 from backend.core.pagination import PageIn
-from backend.core.schemas import Id, In, Instant, Line, Out, Text
+from backend.core.schemas import Id, In, Instant, Line, MoneyIn, Out, Text
 from backend.scheduling.states import Side, Status
 from shared_contracts.events import Money as MoneyOut
 from shared_contracts.events import Person, Place
@@ -24,16 +24,6 @@ class BookingFiltersIn(PageIn):
     provider: Id | None = None
     service: Id | None = None
     ordering: Ordering = "-starts_at"
-
-
-class MoneyIn(In):
-    """An amount of money."""
-
-    amount: Annotated[
-        str,
-        Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?$", description="A decimal string.", examples=["150.00"]),
-    ]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["USD"])]
 
 
 Notes = Annotated[Text, Field(max_length=2000, examples=["Please ring twice."])]
@@ -79,14 +69,14 @@ class RescheduleIn(In):
     resource: Id | None = Field(None, description="Another chair; left out: the same.")
 
 
-class ReviewIn(In):
+class BookingReviewIn(In):
     """What one side thinks of the other."""
 
     rating: Annotated[int, Field(ge=1, le=5, examples=[5])]
     comment: Annotated[Text, Field(max_length=2000, examples=["On time, and a fine cut."])] = ""
 
 
-class ReviewOut(Out):
+class BookingReviewOut(Out):
     """The review as it was kept."""
 
     id: int

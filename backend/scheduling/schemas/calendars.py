@@ -55,7 +55,7 @@ class AvailabilityFiltersIn(PageIn):
     provider: Id | None = None
 
 
-class AvailabilityIn(In):
+class OpeningHoursIn(In):
     """When bookings may be: every week on a day, or on one date, whose hours replace the weekly ones of that day."""
 
     day_of_week: Annotated[int | None, Field(ge=0, le=6, description="0 is Monday.", examples=[0])] = None
@@ -67,7 +67,7 @@ class AvailabilityIn(In):
     resource: Id | None = Field(None, description="One chair alone; its own hours replace those of the shop.")
 
     @model_validator(mode="after")
-    def _check(self) -> "AvailabilityIn":
+    def _check(self) -> "OpeningHoursIn":
         if (self.day_of_week is None) is (self.date is None):
             raise ValueError("either day_of_week or date is wanted")
         if self.is_recurring is not None and self.is_recurring is not (self.date is None):
@@ -85,7 +85,7 @@ class AvailabilityIn(In):
         return time.fromisoformat(self.end_time)
 
 
-class AvailabilityOut(Out):
+class OpeningHoursOut(Out):
     """Opening hours."""
 
     id: int

@@ -17,11 +17,11 @@ from backend.scheduling.schemas.bookings import (
     BookedServiceOut,
     BookingOut,
     BookingPartyOut,
+    BookingReviewOut,
     BookingStepOut,
     ConsequenceOut,
     MoveOut,
     PreviewOut,
-    ReviewOut,
 )
 from backend.scheduling.selectors import bookings
 from backend.scheduling.states import Party, Side, Status
@@ -140,11 +140,11 @@ def show_preview(booking: Booking, party: Party, *, now: datetime) -> PreviewOut
     )
 
 
-def show_review(review: ReviewView, booking_id: int) -> ReviewOut:
+def show_review(review: ReviewView, booking_id: int) -> BookingReviewOut:
     """One query."""
     found = accounts.people([review.author_id, review.reviewed_id])
     author, reviewed = found[review.author_id], found[review.reviewed_id]
-    return ReviewOut(
+    return BookingReviewOut(
         id=review.id,
         booking_id=booking_id,
         author=Person(id=author.id, name=author.name),

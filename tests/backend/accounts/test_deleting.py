@@ -72,7 +72,7 @@ class TestDeleteMe:
         monkeypatch.setattr(personal_data, "_holders", known)
         # who asks; own row, second factor; row held, sessions ended, event, audit; row, devices, delays, sessions,
         # tokens, invitations, factor, identities, addresses, assistant, skills, row; answers; audit; savepoint
-        with django_assert_num_queries(23):
+        with django_assert_num_queries(25):
             assert delete(api, amel, password=PASSWORD).status == 204
         assert User.objects.values().get() == {
             "id": amel.id,

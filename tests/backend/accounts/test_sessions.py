@@ -149,7 +149,7 @@ class TestUserRooms:
             RoomSeeker(1, everybody, 2),
             RoomSeeker(2, everybody, 1),
         ]
-        with django_assert_num_queries(0):
+        with django_assert_num_queries(1):  # who hides
             answers = judge_user_rooms(seekers)
         assert [(answer.allowed, answer.added_event_id) for answer in answers] == [
             (True, None),
