@@ -50,4 +50,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = sorted((items[index] for index in places), key=lambda item: "pairs" in getattr(item, "fixturenames", ()))
     for index, item in zip(places, ours, strict=True):
         items[index] = item
-        item.add_marker(pytest.mark.xdist_group("faults"))

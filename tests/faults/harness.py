@@ -33,6 +33,7 @@ SETTINGS = {
     "ACCESS_TOKEN_MINUTES": "60",
     "WAVE_SIZE": "200",
     "WAVE_SECONDS": "2",
+    "MESSAGE_PUSH_SECONDS": "1",
     "BACKEND_WORKERS": "2",
 }
 """Every person has an address of their own, a wave asks a crowd, and timers run all the time."""

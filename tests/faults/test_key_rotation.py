@@ -22,6 +22,8 @@ from tests.support.forgeries import pem_pair
 BACKENDS = ("backend", "backend-2")
 CLIENTS = 3
 PATIENCE_SECONDS = 30
+PAUSE_SECONDS = 0.02
+"""Between two requests of one: what restarts needs a processor, too."""
 Json = dict[str, Any]
 
 
@@ -62,6 +64,7 @@ class Visitor(threading.Thread):
         while not self.stopping.is_set():
             for _ in range(5):
                 self.ask("GET", "/me/")
+                time.sleep(PAUSE_SECONDS)
             began = time.monotonic()
             self.tokens = self.ask("POST", "/auth/token/refresh/", {"refresh": self.tokens["refresh"]}) or self.tokens
             self.refreshed_at = began

@@ -58,18 +58,22 @@ def stack() -> Iterator[Platform]:
 
 
 class OnePlatform(LoadScopeScheduling):
-    """Hands out tests one by one, but all of the files that use the platform to the same worker: it starts once.
+    """Hands out tests one by one, but all of the files that use a platform to the same worker: it starts once.
+
+    The fault tests have one of their own, and in turn: two that hurt their platforms at once would wait for each other.
 
     (`--dist loadgroup` would do, but pytest-xdist 3.8 loses its groups under pytest 9.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "platform" if _uses_platform(nodeid.partition("::")[0]) else nodeid
+        return _platform(nodeid.partition("::")[0]) or nodeid
 
 
 @cache
-def _uses_platform(file: str) -> bool:
-    return "tests.support.stack import" in (ROOT / file).read_text()
+def _platform(file: str) -> str:
+    """Which of the platforms the tests in this file use, if any."""
+    text = (ROOT / file).read_text()
+    return next((name for name in ("tests.support.stack", "tests.faults.harness") if f"{name} import" in text), "")
 
 
 @pytest.hookimpl

@@ -19,6 +19,8 @@ from worker.relay.partitions import LOCKS, PRESENCE
 from worker.relay.rounds import repeat
 
 SWEEP_SECONDS = 0.2
+BACKLOG_SECONDS = 0.05
+"""After something was sent: more may be due than fitted, and nobody wakes the relay when a worker has finished."""
 COUNT_THREADS_SECONDS = 1
 
 LOCK = {Queue.CRITICAL: PRESENCE + 1, Queue.BULK: PRESENCE + 2}
@@ -66,7 +68,9 @@ class Dispatching:
         limit = OUT_PER_THREAD * self._count_threads() - waiting(self._broker, self._queue)
         claimed = self._claim(now, limit) if limit > 0 else []
         self._send(claimed)
-        return SWEEP_SECONDS if limit <= 0 or claimed else self._until_next(now)
+        if limit <= 0:
+            return SWEEP_SECONDS
+        return BACKLOG_SECONDS if claimed else self._until_next(now)
 
     def _count_threads(self) -> int:
         if time.monotonic() - self._counted_at > COUNT_THREADS_SECONDS:

@@ -4,6 +4,7 @@ Run as a script it is a supervisor to be stopped or killed from outside: it prin
 """
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,7 @@ def own_servers() -> dict[str, str]:
 
 
 def main(home: Path) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup` the suite itself ignores it, and what it starts would
     end_on_signals()
     stack = DummyStack(home, ports=FREE_PORTS, env=own_servers(), migrate=False, durable=False)
     try:
