@@ -1,6 +1,7 @@
 """The REST API as a Postman collection (format v2.1), made from its OpenAPI document."""
 
 import json
+import re
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
@@ -81,14 +82,26 @@ def _form(schema: Json, document: Json) -> list[Json]:
 
 
 def _url(path: str, parameters: list[Json], document: Json) -> Json:
-    """The address in parts; `{id}` becomes Postman's `:id`, and what may be left out of the query is switched off."""
-    parts = [f":{part[1:-1]}" if part.startswith("{") else part for part in path.removeprefix("/").split("/")]
+    """The address in parts; what may be left out of the query is switched off.
+
+    `{id}` becomes Postman's `:id`. A variable is a whole part there: of `{token}.ics` it is `token.ics`.
+    """
+    parts = [f":{_variable(part)}" if "{" in part else part for part in path.removeprefix("/").split("/")]
     query = [_entry(parameter, document) for parameter in parameters if parameter["in"] == "query"]
     url: Json = {"raw": "/".join(["{{base_url}}", *parts]), "host": ["{{base_url}}"], "path": parts}
     if query:
         url["query"] = query
-    variables = [_entry(parameter, document) for parameter in parameters if parameter["in"] == "path"]
+    entries = {parameter["name"]: _entry(parameter, document) for parameter in parameters if parameter["in"] == "path"}
+    variables = [
+        {**entries[name], "key": _variable(part), "value": part.replace(f"{{{name}}}", entries[name]["value"])}
+        for part in path.split("/")
+        for name in re.findall(r"{(\w+)}", part)
+    ]
     return {**url, "variable": variables} if variables else url
+
+
+def _variable(part: str) -> str:
+    return part.replace("{", "").replace("}", "")
 
 
 def _entry(parameter: Json, document: Json) -> Json:
@@ -105,9 +118,11 @@ def _entry(parameter: Json, document: Json) -> Json:
 def example_of(schema: Json, document: Json) -> Any:
     """A value of this schema: its first example, else its default, else one built from its parts."""
     schema = _resolved(schema, document)
-    for found in (schema.get("examples", []), [schema[name] for name in ("default", "const") if name in schema]):
-        if found and found[0] is not None:
-            return found[0]
+    if schema.get("examples"):
+        return schema["examples"][0]
+    for name in ("default", "const"):
+        if schema.get(name) is not None:
+            return schema[name]
     if "enum" in schema:
         return schema["enum"][0]
     choices = [*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("allOf", [])]
@@ -127,10 +142,11 @@ def example_of(schema: Json, document: Json) -> Any:
 
 
 def _has_example(schema: Json, document: Json) -> bool:
-    """Whether somebody thought of a value for it."""
+    """Whether somebody thought of a value for it: null is none."""
     schema = _resolved(schema, document)
-    parts = chain(schema.get("anyOf", []), schema.get("allOf", []))
-    return bool(schema.get("examples")) or any(_has_example(part, document) for part in parts)
+    if schema.get("examples"):
+        return schema["examples"][0] is not None
+    return any(_has_example(part, document) for part in chain(schema.get("anyOf", []), schema.get("allOf", [])))
 
 
 def _resolved(schema: Json, document: Json) -> Json:

@@ -64,8 +64,16 @@ Instant = Annotated[
 """A point in time, RFC 3339 with an offset, kept in UTC."""
 
 
-Day = Annotated[date, BeforeValidator(_written_out)]
-"""A date, RFC 3339; a number is none."""
+def _without_time(value: object) -> object:
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("a date is written as in RFC 3339, such as 2030-05-15")
+    return value
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+
+Day = Annotated[date, BeforeValidator(_without_time)]
+"""A date, RFC 3339; a number is none, nor is a midnight."""
 
 
 class QueryIn(Schema):

@@ -220,7 +220,7 @@ def delete_resource(request: HttpRequest, resource_id: Id) -> Status[None]:
 )
 def list_resources(request: HttpRequest, provider_id: Id, filters: Query[PageIn]) -> dict[str, Any]:
     """The chairs of a provider that take bookings. One whom nobody ever booked has none yet, and can be booked."""
-    return paginate(request, calendars.resources_of(provider_id, active_only=True), filters, out=_resource)
+    return paginate(request, calendars.list_resources_of(provider_id), filters, out=_resource)
 
 
 @router.get("/me/booking-policy/", response=PolicyOut, auth=auth.provider, operation_id="readBookingPolicy")

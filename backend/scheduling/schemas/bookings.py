@@ -33,12 +33,16 @@ Address = Annotated[Line, Field(max_length=500, examples=["12 rue Didouche Moura
 class BookingIn(In):
     """A time with a provider, or of a service of theirs, which says how long it lasts and what it costs."""
 
-    provider: Id | None = Field(None, description="Needed without a service.")
+    provider: Id | None = Field(None, description="Needed without a service.", examples=[1])
     service: Id | None = None
     resource: Id | None = Field(None, description="A chair, room or barber; left out: whichever is least busy.")
     category: Id | None = None
     starts_at: Instant
-    ends_at: Instant | None = Field(None, description="Needed without a service; at most 24 hours after the start.")
+    ends_at: Instant | None = Field(
+        None,
+        description="Needed without a service; at most 24 hours after the start.",
+        examples=["2030-05-15T10:00:00+01:00"],
+    )
     notes: Notes = ""
     address: Address = ""
     location: PlaceIn | None = None
@@ -64,7 +68,7 @@ class RescheduleIn(In):
     """Another time; the end is the service's, or as long after the start as it was."""
 
     starts_at: Instant
-    ends_at: Instant | None = None
+    ends_at: Instant | None = Field(None, examples=["2030-05-15T10:00:00+01:00"])
     service: Id | None = Field(None, description="Another service of the same provider.")
     resource: Id | None = Field(None, description="Another chair; left out: the same.")
 

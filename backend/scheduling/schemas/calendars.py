@@ -5,9 +5,10 @@ from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from backend.accounts.public import Email
+from backend.core import schemas
 from backend.core.pagination import PageIn
 from backend.core.schemas import Id, In, Instant, Line, Out, QueryIn, Text
 
@@ -46,7 +47,7 @@ def _within_calendar(day: date) -> date:
     return day
 
 
-Day = Annotated[date, AfterValidator(_within_calendar), Field(examples=["2030-05-16"])]
+Day = Annotated[schemas.Day, AfterValidator(_within_calendar), Field(examples=["2030-05-16"])]
 
 
 class AvailabilityFiltersIn(PageIn):
@@ -57,6 +58,15 @@ class AvailabilityFiltersIn(PageIn):
 
 class OpeningHoursIn(In):
     """When bookings may be: every week on a day, or on one date, whose hours replace the weekly ones of that day."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"day_of_week": 0, "start_time": "09:30", "end_time": "17:00", "time_zone": "Africa/Algiers"},
+                {"date": "2030-05-16", "start_time": "09:30", "end_time": "12:00"},
+            ]
+        }
+    )
 
     day_of_week: Annotated[int | None, Field(ge=0, le=6, description="0 is Monday.", examples=[0])] = None
     date: Day | None = None
@@ -104,7 +114,7 @@ class TimeOffIn(In):
     """A period without bookings; those that there are stay."""
 
     starts_at: Instant
-    ends_at: Instant
+    ends_at: Annotated[Instant, Field(examples=["2030-05-22T09:30:00+01:00"])]
     reason: Annotated[Text, Field(max_length=200, examples=["Holidays"])] = ""
     resource: Id | None = Field(None, description="One chair alone.")
 

@@ -7,7 +7,8 @@ from functools import cached_property
 
 from django.db.models import QuerySet
 
-from backend.core.actor import Actor
+from backend.accounts import public as accounts
+from backend.core.actor import PROVIDERS, Actor
 from backend.core.errors import NotFound
 from backend.core.hot import HotQuery
 from backend.scheduling import slots
@@ -39,6 +40,18 @@ def policy_of(provider_id: int) -> Policy:
 def resources_of(provider_id: int, *, active_only: bool = False) -> QuerySet[Resource]:
     rows = Resource.objects.filter(provider_id=provider_id, deleted_at=None).order_by("id")
     return rows.filter(is_active=True) if active_only else rows
+
+
+def must_be_provider(provider_id: int) -> None:
+    """Raises NotFound for who is none. One query."""
+    if PROVIDERS.isdisjoint(accounts.roles_of([provider_id]).get(provider_id, ())):
+        raise NotFound
+
+
+def list_resources_of(provider_id: int) -> QuerySet[Resource]:
+    """Those that take bookings. Raises NotFound for who is no provider. One query before the list's own."""
+    must_be_provider(provider_id)
+    return resources_of(provider_id, active_only=True)
 
 
 def get_own_resource(actor: Actor, resource_id: int) -> Resource:

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from backend.accounts import public as accounts
 from backend.catalog import public as catalog
-from backend.core.actor import PROVIDERS
-from backend.core.errors import NotFound, invalid_field
+from backend.core.errors import invalid_field
 from backend.scheduling import slots
 from backend.scheduling.selectors import calendars
 from backend.scheduling.slots import Wish
@@ -41,8 +39,7 @@ def free_slots_of(provider_id: int, asked: Asked, *, now: datetime) -> Found:
     """Seven queries whatever there is. Raises NotFound for who is no provider, and 422."""
     if not timedelta() < asked.starts_before - asked.starts_from <= LONGEST_PERIOD:
         raise invalid_field("query.to", "62 days at most, and the end comes after the start")
-    if PROVIDERS.isdisjoint(accounts.roles_of([provider_id]).get(provider_id, ())):
-        raise NotFound
+    calendars.must_be_provider(provider_id)
     duration = _duration(provider_id, asked)
     terms = calendars.terms_of(provider_id)
     wish = Wish(

@@ -22,6 +22,9 @@ OPERATIONS = [
     for method, operation in methods.items()
 ]
 
+NOT_THERE = ("there is no such ", "somebody here is not, or no longer, among us")
+"""How an id in a body is refused that nothing has."""
+
 
 def body_of(operation: Json) -> Json:
     content: Json = operation.get("requestBody", {}).get("content", {})
@@ -59,8 +62,7 @@ class TestCollection:
         for item in ITEMS:
             if item["request"].get("body", {}).get("mode") == "formdata":
                 kinds = {field["key"]: field["type"] for field in item["request"]["body"]["formdata"]}
-                assert kinds.pop("file") == "file"
-                assert set(kinds.values()) <= {"text"}
+                assert sorted(kinds.values()) == ["file", *["text"] * (len(kinds) - 1)]
             elif "body" in item["request"]:
                 assert item["request"]["body"]["mode"] == "raw"
                 assert isinstance(json.loads(item["request"]["body"]["raw"]), dict)
@@ -78,8 +80,12 @@ class TestExampleBodies:
         [(method, path) for method, path, operation in OPERATIONS if "application/json" in body_of(operation)],
     )
     def test_none_is_refused_for_its_shape(self, someone: dict[str, Member], method: str, path: str) -> None:
-        """What a newcomer sends first must work, but for things that are not there."""
+        """What a newcomer sends first must work, but for things that are not there.
+
+        Seen red: a booking whose example ends as it starts, opening hours for a weekday and a date at once.
+        """
         operation = DOCUMENT["paths"][path][method.lower()]
         body = example_of(operation["requestBody"]["content"]["application/json"]["schema"], DOCUMENT)
         answers = [Api().as_(member)._send(method, re.sub(r"\{\w+\}", "1", path), body) for member in someone.values()]
-        assert not [answer.body for answer in answers if answer.status == 422 and answer.code == "validation_failed"]
+        refused = [answer.body for answer in answers if answer.status == 422 and answer.code == "validation_failed"]
+        assert not [body for body in refused if not body["detail"].startswith(NOT_THERE)]

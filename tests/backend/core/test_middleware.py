@@ -35,7 +35,7 @@ class TestProblems:
         [
             ("GET", "/api/v1/nothing/", 404, "not_found"),
             ("GET", "/nothing", 404, "not_found"),
-            ("PUT", "/api/v1/me/", 405, "method_not_allowed"),
+            ("POST", "/api/v1/me/", 405, "method_not_allowed"),
             ("TRACE", "/api/v1/me/", 405, "method_not_allowed"),
             ("GET", "/api/v1/assistance/99999999999999999999/", 401, "not_authenticated"),
             ("GET", "/api/v1/assistance/none/", 401, "not_authenticated"),

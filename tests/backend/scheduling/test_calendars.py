@@ -182,6 +182,7 @@ class TestResources:
         shop.cancel(booking, shop.provider)
         assert mine.delete(path).status == 204
         assert [one["name"] for one in api.get(f"/providers/{shop.provider.id}/resources/").body["results"]] == ["Two"]
+        assert api.get(f"/providers/{shop.client().id}/resources/").code == "not_found"
         assert mine.get(f"/bookings/{booking.pk}/").body["resource"]["name"] == "One"
 
     def test_that_are_switched_off_take_no_bookings(self, shop: Shop, api: Api) -> None:
