@@ -133,6 +133,7 @@ def forget_listeners() -> Fault:
     """Redis drops every subscriber's connection."""
 
     def strike(stack: Stack) -> None:
+        wait_for_redis(stack)  # the fault before may have been a restart
         with redis.Redis.from_url(_redis(stack).url) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
