@@ -9,7 +9,7 @@ from tests.faults.harness import PLACES, Field, Run
 from tests.faults.person import Person
 
 CROWD = 200
-ROUNDS = 5
+ROUNDS = 20
 PLACE = PLACES[4]
 WANTED = {"pickup": {"lat": PLACE[0], "lng": PLACE[1]}, "service_type": "towing"}
 
