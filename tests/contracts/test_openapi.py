@@ -106,9 +106,9 @@ def is_bounded(node: dict[str, Any]) -> bool:
 
 def named_in_document() -> Iterator[type]:
     """Every schema and enumeration of the modules, which the document knows by its bare name."""
-    found: list[type] = [BaseModel, Enum]
+    found: list[type[Any]] = [BaseModel, Enum]
     for one in found:
-        found += [child for child in one.__subclasses__() if child not in found]
+        found.extend(set(type.__subclasses__(one)) - set(found))
     for one in found:
         if re.fullmatch(r"backend\.\w+\.(schemas|states)\b.*", one.__module__):
             yield one
