@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from backend.cli import bench, check, commands, operating, soak
+from backend.cli import bench, check, commands, fuzz, operating, soak
 from backend.cli.errors import UserError
 from backend.cli.gate import gate
 from backend.cli.processes import ROLES
 from backend.cli.status import status
 
 HELP = Path(__file__).with_name("help.txt")
-OPTIONS = {"bench": bench.add_options, "check": check.add_options, "soak": soak.add_options}
+OPTIONS = {
+    "bench": bench.add_options,
+    "check": check.add_options,
+    "fuzz": fuzz.add_options,
+    "soak": soak.add_options,
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "test": gate,
         "bench": bench.bench,
         "soak": soak.soak,
+        "fuzz": fuzz.fuzz,
         "openapi": commands.openapi,
         "asyncapi": commands.asyncapi,
         "help": show_help,

@@ -1,7 +1,7 @@
 """Schemathesis against the running backend: whatever is sent, the answer is one that the document promises.
 
 The seed is fixed, so the suite asks the same every day, and every combination of bad values as the client only;
-`FUZZ_SEED=7 FUZZ_EXAMPLES=500 ./callout test tests/contracts/test_fuzz.py` asks other questions, and more of them.
+`./callout fuzz` asks other questions, and more of them.
 """
 
 import os
