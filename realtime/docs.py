@@ -52,21 +52,24 @@ def build_asyncapi() -> Schema:
     _, definitions = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], ref_template=REFERENCE + "{model}"
     )
+    # Some commands and events share a name: the keys say which is meant.
     messages: dict[str, Schema] = {}
     operations: dict[str, Schema] = {}
     for command in COMMANDS:
-        answer = ANSWERS.get(command, Answer)
-        messages[command.name] = _message(command.name, command, _reference(command))
-        messages[f"{command.name}.ack"] = _message(f"{command.name}.ack", answer, _reference(answer))
-        operations[command.name] = _operation("receive", command.name, command) | {
-            "reply": {"channel": {"$ref": "#/channels/socket"}, "messages": [_on_channel(f"{command.name}.ack")]}
+        key, answer = f"command.{command.name}", ANSWERS.get(command, Answer)
+        messages[key] = _message(command.name, command, _reference(command))
+        messages[f"{key}.ack"] = _message(f"{command.name}.ack", answer, _reference(answer))
+        operations[key] = _operation("receive", key, command) | {
+            "reply": {"channel": {"$ref": "#/channels/socket"}, "messages": [_on_channel(f"{key}.ack")]}
         }
     for event in ROOM_EVENTS:
-        messages[event.type] = _message(event.type, event, _enveloped(event))
-        operations[event.type] = _operation("send", event.type, event)
+        key = f"event.{event.type}"
+        messages[key] = _message(event.type, event, _enveloped(event))
+        operations[key] = _operation("send", key, event)
     for notice in (Ready, Closing):
-        messages[notice.name] = _message(notice.name, notice, _reference(notice))
-        operations[notice.name] = _operation("send", notice.name, notice)
+        key = f"event.{notice.name}"
+        messages[key] = _message(notice.name, notice, _reference(notice))
+        operations[key] = _operation("send", key, notice)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -80,7 +83,7 @@ def build_asyncapi() -> Schema:
             "socket": {
                 "address": "/socket.io/",
                 "summary": "The one socket of a client.",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+                "messages": {key: {"$ref": f"#/components/messages/{key}"} for key in messages},
                 "bindings": {"ws": {"query": {"type": "object", "properties": {"EIO": {"const": "4"}}}}},
                 "x-auth": _reference(ConnectAuth),
             }
@@ -95,18 +98,18 @@ def render_page(document: Schema) -> str:
     """The document as one HTML page that needs nothing from anywhere else."""
     messages = document["components"]["messages"]
     schemas = document["components"]["schemas"]
-    received = [name for name, operation in document["operations"].items() if operation["action"] == "receive"]
-    sent = [name for name, operation in document["operations"].items() if operation["action"] == "send"]
+    received = [key for key, operation in document["operations"].items() if operation["action"] == "receive"]
+    sent = [key for key, operation in document["operations"].items() if operation["action"] == "send"]
     parts = [
         f"<h2>Connect</h2>{_table(_resolve(document['channels']['socket']['x-auth'], schemas))}",
         "<h2>Commands</h2>",
     ]
-    for name in received:
-        answer = _resolve(messages[f"{name}.ack"]["payload"], schemas)
-        parts.append(_section(messages[name], schemas) + f"<h4>Acknowledgement</h4>{_table(answer)}")
+    for key in received:
+        answer = _resolve(messages[f"{key}.ack"]["payload"], schemas)
+        parts.append(_section(messages[key], schemas) + f"<h4>Acknowledgement</h4>{_table(answer)}")
     parts.append("<h2>Events</h2>")
     parts.append(f"<h3>The envelope of a room's event</h3>{_table(schemas[Envelope.__name__])}")
-    parts += [_section(messages[name], schemas) for name in sent]
+    parts += [_section(messages[key], schemas) for key in sent]
     codes = ", ".join(f"<code>{escape(code)}</code>" for code in document["x-codes"])
     body = "".join(parts)
     return (
@@ -133,17 +136,17 @@ def _message(name: str, model: type[BaseModel], payload: Schema) -> Schema:
     return {"name": name, "summary": _summary(model), "payload": payload}
 
 
-def _operation(action: str, name: str, model: type[BaseModel]) -> Schema:
+def _operation(action: str, key: str, model: type[BaseModel]) -> Schema:
     return {
         "action": action,
         "channel": {"$ref": "#/channels/socket"},
         "summary": _summary(model),
-        "messages": [_on_channel(name)],
+        "messages": [_on_channel(key)],
     }
 
 
-def _on_channel(name: str) -> Schema:
-    return {"$ref": f"#/channels/socket/messages/{name}"}
+def _on_channel(key: str) -> Schema:
+    return {"$ref": f"#/channels/socket/messages/{key}"}
 
 
 def _reference(model: type[BaseModel]) -> Schema:

@@ -26,8 +26,11 @@ def committed(blocker: DjangoDbBlocker) -> Iterator[None]:
             connection.close()
 
 
-def in_background(call: Callable[[], T]) -> Callable[[], T | Exception]:
-    """Run it in a thread with a connection of its own; what this returns waits for the result or the error."""
+def in_background(call: Callable[[], T], patience_s: float = PATIENCE_SECONDS) -> Callable[[], T | Exception]:
+    """Run it in a thread with a connection of its own; what this returns waits for the result or the error.
+
+    It raises TimeoutError when the call is not done by then.
+    """
     results: list[T | Exception] = []
 
     def run() -> None:
@@ -42,25 +45,27 @@ def in_background(call: Callable[[], T]) -> Callable[[], T | Exception]:
     thread.start()
 
     def result() -> T | Exception:
-        thread.join(PATIENCE_SECONDS)
+        thread.join(patience_s)
+        if not results:
+            raise TimeoutError("the call is not done")
         return results[0]
 
     return result
 
 
-def all_at_once(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
+def all_at_once(calls: Sequence[Callable[[], T]], patience_s: float = PATIENCE_SECONDS) -> list[T | Exception]:
     """Run all from one starting line, each on a connection of its own; results and errors in the order of the calls."""
     line = Barrier(len(calls))
 
     def runner(call: Callable[[], T]) -> Callable[[], T]:
         def run() -> T:
             connection.ensure_connection()
-            line.wait(PATIENCE_SECONDS)
+            line.wait(patience_s)
             return call()
 
         return run
 
-    results = [in_background(runner(call)) for call in calls]
+    results = [in_background(runner(call), patience_s) for call in calls]
     return [result() for result in results]
 
 

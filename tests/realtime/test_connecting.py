@@ -33,7 +33,7 @@ BAD_TOKENS = {
     "without a session": make_token(sid=None),
     "with a subject that is no id": make_token(sub="01"),
     "with a text as roles": make_token(roles="client"),
-    "from the future": make_token(iat=int(time.time()) + 3600),
+    "from the future": make_token(iat=int(time.time()) + 3600, exp=int(time.time()) + 7200),
     "too long": make_token(pad="x" * 5000),
 }
 
