@@ -1,13 +1,12 @@
 """One platform for all fault tests, on one worker of xdist."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backend.cli.unprivileged import temporary_home
-from tests.faults.harness import Field
+from tests.faults.harness import Field, all_at_once
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +22,7 @@ SECONDS = ("relay-2", "worker-2", "backend-2", "realtime-2")
 @pytest.fixture
 def field(platform: Field) -> Field:
     """One of each process."""
-    _all_at_once(lambda name: platform.keeper(name).hold(kill=True), [one for one in SECONDS if one in platform.ports])
+    all_at_once(lambda name: platform.keeper(name).hold(kill=True), [one for one in SECONDS if one in platform.ports])
     return platform
 
 
@@ -31,15 +30,10 @@ def field(platform: Field) -> Field:
 def pairs(platform: Field) -> Field:
     """Two of each process. They stay until a test wants one of each."""
     new = [name for name in SECONDS if name not in platform.ports]
-    _all_at_once(platform.add, new)
+    all_at_once(platform.add, new)
     down = [name for name in SECONDS if not platform.keeper(name).is_alive()]
-    _all_at_once(lambda name: platform.keeper(name).release(), down)
+    all_at_once(lambda name: platform.keeper(name).release(), down)
     return platform
-
-
-def _all_at_once(act: Callable[[str], object], names: Sequence[str]) -> None:
-    with ThreadPoolExecutor(len(SECONDS)) as threads:
-        list(threads.map(act, names))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,13 +19,15 @@ WRITTEN = {
     "messaging_conversation": 1,
     "messaging_member": 2,
     "messaging_message": 1,
+    "notifications_notification": 1,
     # member.added in the job's room and twice in the conversation's, what the platform says there and in both lists,
-    # the news of the status in the job's and the winner's room, a withdrawal for everybody else
-    "core_event": 1 + 2 + 1 + 2 + 2 + CROWD - 1,
+    # the news of the status in the job's and the winner's room, a withdrawal for everybody else, and what the client
+    # is told of it
+    "core_event": 1 + 2 + 1 + 2 + 2 + CROWD - 1 + 1,
 }
-"""The rows that an acceptance adds; no other table may grow or shrink."""
-CLOCKWORK = {"core_job", "core_timer", "core_room_head"}
-"""What timers and the relay write meanwhile."""
+"""The rows that an acceptance adds, with the jobs it wrote; no other table may grow or shrink."""
+CLOCKWORK = {"core_job", "core_timer", "core_room_head", "notifications_inbox"}
+"""What timers and the relay write meanwhile, and the counter that a person's first notification makes."""
 
 
 class TestAcceptAssistance:
@@ -58,6 +60,7 @@ class TestAcceptAssistance:
         [winner] = [person.id for person, (code, _) in zip(crowd, answers, strict=True) if code == "ok"]
         [won] = [answer for code, answer in answers if code == "ok"]
         assert (won["status"], won["version"], won["assistant"]["id"]) == ("accepted", 2, winner)
+        await run.checker.settle()
         after = await asyncio.to_thread(self._count, run)
         assert {table: after[table] - before[table] for table in after if after[table] != before[table]} == WRITTEN
         await client.call("POST", f"/assistance/{job}/status/", {"status": "canceled"})

@@ -175,5 +175,5 @@ class TestWithoutRedis:
 
     def test_what_was_done_is_there(self, seen: Seen) -> None:
         assert seen.facts["taken"] == ("accepted", True)
-        assert seen.facts["read"] == ["On my way.", "Nearly there."]
+        assert seen.facts["read"] == ["The assistant is on the way.", "On my way.", "Nearly there."]
         assert seen.facts["offers"] == [("accepted",)]
