@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from backend.accounts import (  # noqa: PLC0415 - models exist only from here on
+            hot,
             invariants,  # noqa: F401
             jobs,  # noqa: F401
             personal_data,  # noqa: F401
@@ -16,3 +17,4 @@ class AccountsConfig(AppConfig):
 
         sessions.answer_for_sessions()
         rooms.guard_rooms()
+        hot.take_the_fast_lane()

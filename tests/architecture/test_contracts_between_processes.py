@@ -109,7 +109,7 @@ class TestShape:
             "public", "values", "invariants", "personal_data", "jobs", "subscribers", "migrations",
         }  # fmt: skip
         extra = {
-            "accounts": {"sessions", "rooms", "locale", "templates"},
+            "accounts": {"hot", "sessions", "rooms", "locale", "templates"},
             "dispatch": {"fields", "rooms", "matching", "routing"},
             "media": {"decoding"},
             "messaging": {"rooms"},

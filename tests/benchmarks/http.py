@@ -12,13 +12,17 @@ import msgspec
 
 @dataclass(slots=True)
 class Load:
-    """How it went: milliseconds of every request in the order of answers, statuses, and seconds altogether."""
+    """How it went: milliseconds, status and body of every request in the order of answers, and seconds altogether."""
 
     milliseconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     by_status: list[tuple[int, float]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     seconds: float = 0
-    last_body: bytes = b""
+
+    @property
+    def last_body(self) -> bytes:
+        return self.bodies[-1] if self.bodies else b""
 
     @property
     def per_second(self) -> float:
@@ -74,7 +78,7 @@ class _Connection(asyncio.Protocol):
         self._load.statuses[status] += 1
         self._load.milliseconds.append(spent)
         self._load.by_status.append((status, spent))
-        self._load.last_body = rest
+        self._load.bodies.append(rest)
         self._buffer = b""
         self.send_next()
 

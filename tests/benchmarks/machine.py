@@ -32,12 +32,15 @@ def tree(pid: int) -> list[int]:
     return [pid, *(descendant for child in found for descendant in tree(child))]
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """What these processes and their descendants, alive now, have spent of a core so far, in user and kernel."""
+def cpu_seconds(pids: Iterable[int], *, ended_too: bool = False) -> float:
+    """What these processes and their descendants, alive now, have spent of a core so far, in user and kernel.
+
+    With `ended_too` also what their children had spent that have ended and were waited for.
+    """
     ticks = 0
     for pid in {member for root in pids for member in tree(root)}:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+        ticks += sum(map(int, fields[11 : 15 if ended_too else 13]))
     return ticks / TICKS
 
 

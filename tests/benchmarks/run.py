@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
 from tests.benchmarks import (
+    accounts,
     catalog,
     contention,
     delays,
@@ -24,6 +25,7 @@ from tests.benchmarks.stage import Bench
 
 BENCHMARKS: Mapping[str, Callable[[Bench], None]] = {
     "rest": rest.run,
+    "accounts": accounts.run,
     "sockets": sockets.run,
     "delays": delays.run,
     "messaging": messaging.run,
