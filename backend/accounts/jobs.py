@@ -17,10 +17,10 @@ def send_code(*, now: datetime, key: str, code_id: str, **_: object) -> OutsideC
 
 @outside_job("accounts.send_notice")
 def send_notice(
-    *, key: str, user_id: int, kind: notices.Kind, to: str | None = None, **_: object
+    *, key: str, user_id: int, kind: notices.Kind, to: str | None = None, language: str | None = None, **_: object
 ) -> OutsideCall | None:
     """Tell an account's owner what happened to it."""
-    return notices.prepare(user_id=user_id, kind=kind, to=to, key=key)
+    return notices.prepare(user_id=user_id, kind=kind, to=to, language=language, key=key)
 
 
 @outside_job("accounts.send_invitation")

@@ -62,7 +62,8 @@ class Member(models.Model):
     """A person's stay in a conversation; coming back is another stay."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="members")
-    user = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", db_index=False)
+    user = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    """Indexed for stays that are over as well: exports ask for them."""
     added_event_id = models.BigIntegerField()
     """The row of their own `member.added`: what they may see of the room begins there."""
     joined_at = models.DateTimeField()

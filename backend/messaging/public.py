@@ -7,7 +7,7 @@ The operations that reach a conversation through its subject (`/assistance/{id}/
 
 from backend.messaging.schemas import MessageIn, MessagesIn
 from backend.messaging.selectors.messages import message_feed
-from backend.messaging.selectors.news import message_news
+from backend.messaging.selectors.news import message_news, who_has_not_read
 from backend.messaging.services.conversations import close_conversation, open_conversation, remove_member
 from backend.messaging.services.messages import send_message, send_system_message
 from backend.messaging.values import ConversationView, MessageNews
@@ -26,4 +26,5 @@ __all__ = [
     "remove_member",
     "send_message",
     "send_system_message",
+    "who_has_not_read",
 ]

@@ -30,6 +30,11 @@ def tell_of_event(
 job("notifications.tell_of_message", queue=Queue.BULK)(tell_of_event)
 
 
+@job("notifications.read_messages", queue=Queue.BULK)
+def read_messages(*, now: datetime, event: Mapping[str, Any], **_: object) -> None:
+    subscribers.read_messages(event, now=now)
+
+
 @job("notifications.tell", queue=Queue.BULK)
 def tell(
     *,

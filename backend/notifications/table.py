@@ -15,7 +15,8 @@ from backend.core.models import StateChange
 from backend.core.references import make_reference
 from backend.messaging import public as messaging
 from backend.notifications.models import Notification
-from backend.notifications.values import Channel, Default, Kind, NotificationType, Telling
+from backend.notifications.services.inboxes import lock_inboxes
+from backend.notifications.values import Channel, Default, Kind, NotificationType, Telling, message_source
 from backend.scheduling import public as scheduling
 from shared_contracts.events import (
     AccountNotice,
@@ -224,9 +225,12 @@ def _message(event: MessageCreated, _rooms: Sequence[str]) -> Iterator[Telling]:
     news = messaging.message_news(event.message.id)
     if news is None:
         return
+    # Asked again under the lock: who reads it at this moment, or is told of another message, is not told of this one.
+    lock_inboxes(news.user_ids)
+    unread = messaging.who_has_not_read(message_id=news.message_id, user_ids=news.user_ids)
     reference = make_reference("conversation", news.conversation_id)
     recent = Notification.objects.filter(
-        user_id__in=news.user_ids,
+        user_id__in=unread,
         type=T.MESSAGE_CREATED,
         reference=reference,
         is_shown=True,
@@ -235,9 +239,10 @@ def _message(event: MessageCreated, _rooms: Sequence[str]) -> Iterator[Telling]:
     )
     yield Telling(
         type=T.MESSAGE_CREATED,
-        user_ids=sorted(news.user_ids - set(recent.values_list("user_id", flat=True))),
+        user_ids=sorted(unread - set(recent.values_list("user_id", flat=True))),
         values={"sender": news.sender_name, "excerpt": news.content or "📎"},
         reference=reference,
+        source=message_source(news.message_id),
     )
 
 

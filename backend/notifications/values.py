@@ -84,3 +84,15 @@ class Telling:
     """E-mail addresses of those without an account."""
     addressed_by: int | None = None
     """The person who named these addresses: they are written to in this person's language, by this person's clock."""
+    source: str = ""
+    """What it comes from, where that is not the event itself."""
+
+
+def message_source(message_id: int) -> str:
+    """What a notification of this message comes from."""
+    return f"message:{message_id}"
+
+
+def message_of(source: str) -> int:
+    """The id of the message that a notification tells of."""
+    return int(source.removeprefix("message:"))

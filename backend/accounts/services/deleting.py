@@ -10,6 +10,7 @@ from django.db import transaction
 
 from backend.accounts.errors import AccountInUse
 from backend.accounts.models import User
+from backend.accounts.services import notices
 from backend.accounts.services.ending import end_all_sessions
 from backend.accounts.services.two_factor import prove_fully
 from backend.core import audit, personal_data
@@ -32,9 +33,11 @@ def delete_account(*, actor: Actor, password: str | None, otp: str | None, now: 
 @transaction.atomic
 def _delete(actor: Actor, *, now: datetime) -> None:
     # The strongest row lock: whoever opens something for this person (FOR KEY SHARE) waits for it, and it for them.
-    if not User.objects.select_for_update().filter(pk=actor.id, is_active=True).exists():
+    user = User.objects.select_for_update().filter(pk=actor.id, is_active=True).first()
+    if user is None:
         raise NotFound
     _refuse_while_in_use(actor.id)
+    notices.say_farewell(user, now=now)
     end_all_sessions(actor=actor, user_id=actor.id, reason="account_deleted", now=now)
     personal_data.erase(user_id=actor.id, now=now)
     audit.record(actor=actor, action="accounts.deleted", reference=make_reference("user", actor.id), now=now)

@@ -5,11 +5,15 @@ from functools import partial
 from typing import Literal
 
 from backend.accounts.models import RecoveryCode, User
-from backend.core import mail, sms
-from backend.core.jobs import OutsideCall, enqueue
+from backend.core import limits, mail, sms
+from backend.core.jobs import NeverDoneError, OutsideCall, enqueue
+from backend.core.limits import Limit
 from backend.core.outbox import emit
 from shared_contracts.events import AccountNotice
 from shared_contracts.rooms import user_room
+
+NOTICES_A_DAY = 20
+"""Tries that a mail server's absence costs are counted, too."""
 
 Kind = Literal[
     "password_changed",
@@ -21,6 +25,7 @@ Kind = Literal[
     "recovery_code_used",
     "recovery_codes_renewed",
     "identity_linked",
+    "account_deleted",
 ]
 
 
@@ -31,19 +36,47 @@ def notify(*, user_id: int, kind: Kind, now: datetime, to: str | None = None) ->
     enqueue("accounts.send_notice", now=now, user_id=user_id, kind=kind, to=to)
 
 
-def prepare(*, user_id: int, kind: Kind, to: str | None, key: str) -> OutsideCall | None:
-    """The call that tells them; for the job."""
+def say_farewell(user: User, *, now: datetime) -> None:
+    """Tell who is about to be nobody that the account is gone, where they could be reached: it may not have been them.
+
+    No event: nobody listens any more. The address stands in the job's row until that is purged.
+    """
+    to = user.email or _proved_number(user)
+    if to is not None:
+        enqueue("accounts.send_notice", now=now, user_id=user.pk, kind="account_deleted", to=to, language=user.language)
+
+
+def prepare(*, user_id: int, kind: Kind, to: str | None, language: str | None, key: str) -> OutsideCall | None:
+    """The call that tells them; for the job. `language` is that of who has none any more."""
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         return None
-    address = to or user.email or user.phone_number
+    address = to or user.email or _proved_number(user)
     if address is None:
         return None
+    language = language or user.language
     context: dict[str, object] = {"kind": kind}
     if kind == "recovery_code_used":
         context["left"] = RecoveryCode.objects.filter(factor_id=user_id).count()
     if "@" not in address:
-        text = mail.write_text("accounts/sms/notice", language=user.language, context=context)
+        text = mail.write_text("accounts/sms/notice", language=language, context=context)
         return partial(sms.deliver, to=address, text=text)
-    message = mail.compose("accounts/mail/notice", to=address, language=user.language, key=key, context=context)
-    return partial(mail.deliver, message)
+    message = mail.compose("accounts/mail/notice", to=address, language=language, key=key, context=context)
+
+    def call() -> None:
+        _spend(address)
+        mail.deliver(message)
+
+    return call
+
+
+def _proved_number(user: User) -> str | None:
+    """An SMS costs money, and a number that nobody proved may be a stranger's."""
+    return user.phone_number if user.phone_verified_at is not None else None
+
+
+def _spend(address: str) -> None:
+    """So many a day for an address, which may be a stranger's whom somebody wants to annoy. Raises NeverDoneError."""
+    verdict = limits.check([(Limit("notices", NOTICES_A_DAY, 86_400, strict=True), address.lower())])
+    if verdict is not None and not verdict.allowed:
+        raise NeverDoneError("this address was written to often enough today")

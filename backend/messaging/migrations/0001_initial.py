@@ -68,10 +68,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="accounts.user",
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.user"
                     ),
                 ),
             ],

@@ -1,7 +1,9 @@
 """Whom a message may disturb."""
 
+from collections.abc import Collection
+
 from backend.accounts import public as accounts
-from backend.messaging.models import Block, Message
+from backend.messaging.models import Block, Member, Message
 from backend.messaging.selectors.membership import members_of
 from backend.messaging.values import MessageNews
 
@@ -30,3 +32,12 @@ def message_news(message_id: int) -> MessageNews | None:
         attachments=message.attachments.count(),
         user_ids=frozenset(listening - set(blockers.values_list("blocker_id", flat=True))),
     )
+
+
+def who_has_not_read(*, message_id: int, user_ids: Collection[int]) -> set[int]:
+    """Of these people, those who are still to read it. One query."""
+    of_conversation = Message.objects.filter(pk=message_id).values("conversation_id")
+    stays = Member.objects.filter(
+        conversation_id__in=of_conversation, user_id__in=user_ids, left_at=None, read_message_id__lt=message_id
+    )
+    return set(stays.values_list("user_id", flat=True))

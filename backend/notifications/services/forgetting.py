@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from backend.core.auth import session_source
 from backend.core.environment import environment
 from backend.notifications.models import Device
-from backend.notifications.services.telling import lock_inboxes
+from backend.notifications.services.inboxes import lock_inboxes
 
 BATCH = 1000
 

@@ -8,8 +8,8 @@ from backend.accounts import public as accounts
 from backend.notifications import selectors
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.services.choices import language_of
+from backend.notifications.services.inboxes import lock_inboxes
 from backend.notifications.services.queueing import queue
-from backend.notifications.services.telling import lock_inboxes
 from backend.notifications.states import DeliveryStatus
 from backend.notifications.values import DIGEST, Channel
 

@@ -8,9 +8,11 @@ from django.db.models import F, Max, QuerySet
 
 from backend.core.actor import Actor
 from backend.core.outbox import emit
+from backend.core.references import make_reference
 from backend.notifications.models import Inbox, Notification
 from backend.notifications.selectors import get_notification_for
-from backend.notifications.services.telling import lock_inboxes
+from backend.notifications.services.inboxes import lock_inboxes
+from backend.notifications.values import NotificationType, message_of
 from shared_contracts.events import NotificationChanged
 from shared_contracts.rooms import user_room
 
@@ -23,7 +25,7 @@ def mark_read(*, actor: Actor, notification_id: int, now: datetime) -> Notificat
     get_notification_for(actor, notification_id)
     lock_inboxes([actor.id])
     if _shown(actor).filter(pk=notification_id, read_at=None).update(read_at=now):
-        _tell(actor, "read", notification_id=notification_id, fewer=1, now=now)
+        _tell(actor.id, "read", notification_id=notification_id, fewer=1, now=now)
     return get_notification_for(actor, notification_id)
 
 
@@ -34,7 +36,7 @@ def mark_all_read(*, actor: Actor, now: datetime) -> int:
     up_to = _newest(_shown(actor))
     read = _shown(actor).filter(read_at=None).update(read_at=now)
     if read:
-        _tell(actor, "read", up_to=up_to, fewer=read, now=now)
+        _tell(actor.id, "read", up_to=up_to, fewer=read, now=now)
     return read
 
 
@@ -46,7 +48,7 @@ def delete_notification(*, actor: Actor, notification_id: int, now: datetime) ->
     notification = get_notification_for(actor, notification_id)
     # The row stays until it is purged: what of it is still on its way outside, and what was not delivered, need it.
     _shown(actor).filter(pk=notification.pk).update(is_shown=False)
-    _tell(actor, "deleted", notification_id=notification.pk, fewer=int(notification.read_at is None), now=now)
+    _tell(actor.id, "deleted", notification_id=notification.pk, fewer=int(notification.read_at is None), now=now)
 
 
 @transaction.atomic
@@ -57,8 +59,25 @@ def clear_read(*, actor: Actor, now: datetime) -> int:
     up_to = _newest(read)
     cleared = read.update(is_shown=False)
     if cleared:
-        _tell(actor, "deleted", up_to=up_to, fewer=0, now=now)
+        _tell(actor.id, "deleted", up_to=up_to, fewer=0, now=now)
     return cleared
+
+
+@transaction.atomic
+def mark_messages_read(*, user_id: int, conversation_id: int, up_to_message_id: int, now: datetime) -> None:
+    """Whoever has read messages where they were said has read what told of them, too."""
+    lock_inboxes([user_id])
+    told = Notification.objects.filter(
+        user_id=user_id,
+        type=NotificationType.MESSAGE_CREATED,
+        reference=make_reference("conversation", conversation_id),
+        is_shown=True,
+        read_at=None,
+    )
+    for notification_id, source in told.order_by("pk").values_list("pk", "source"):
+        if message_of(source) <= up_to_message_id:
+            Notification.objects.filter(pk=notification_id).update(read_at=now)
+            _tell(user_id, "read", notification_id=notification_id, fewer=1, now=now)
 
 
 def _shown(actor: Actor) -> QuerySet[Notification]:
@@ -71,7 +90,7 @@ def _newest(rows: QuerySet[Notification]) -> int | None:
 
 
 def _tell(
-    actor: Actor,
+    user_id: int,
     change: Change,
     *,
     fewer: int,
@@ -80,7 +99,7 @@ def _tell(
     up_to: int | None = None,
 ) -> None:
     """Keep the count, and let the person's other devices follow."""
-    Inbox.objects.filter(pk=actor.id).update(unread=F("unread") - fewer)
-    unread = Inbox.objects.values_list("unread", flat=True).get(pk=actor.id)
+    Inbox.objects.filter(pk=user_id).update(unread=F("unread") - fewer)
+    unread = Inbox.objects.values_list("unread", flat=True).get(pk=user_id)
     event = NotificationChanged(change=change, notification_id=notification_id, up_to=up_to, unread_count=unread)
-    emit(event, rooms=[user_room(actor.id)], now=now)
+    emit(event, rooms=[user_room(user_id)], now=now)

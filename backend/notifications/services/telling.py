@@ -1,6 +1,6 @@
 """Telling people: rows of their lists, events to their sockets, and what is to leave the house."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,6 +16,7 @@ from backend.core.outbox import emit_all
 from backend.notifications.models import Preferences
 from backend.notifications.services import queueing
 from backend.notifications.services.choices import language_of, wants
+from backend.notifications.services.inboxes import lock_inboxes
 from backend.notifications.services.writing import Words, write
 from backend.notifications.table import KINDS
 from backend.notifications.values import Channel, Kind, Telling
@@ -56,9 +57,9 @@ def tell_all(tellings: Iterable[Telling], *, source: str, now: datetime) -> None
     """Tell whom they name, in this transaction, or in jobs of 500 people where there are more."""
     for telling in tellings:
         if len(telling.user_ids) <= MOST_AT_ONCE:
-            tell(telling, source=source, now=now)
+            tell(telling, source=telling.source or source, now=now)
         else:
-            fan_out(telling, source=source, now=now)
+            fan_out(telling, source=telling.source or source, now=now)
 
 
 @transaction.atomic
@@ -123,22 +124,6 @@ def _told(
         said = words(owner.language, owner.time_zone)
         for address in sorted({address.lower() for address in telling.addresses}):
             yield _Told(None, address, Preferences(language=owner.language), said, is_shown=False)
-
-
-def lock_inboxes(user_ids: Collection[int]) -> None:
-    """Whoever changes somebody's list holds their inbox, in the order of ids."""
-    if not user_ids:
-        return
-    ordered = sorted(user_ids)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO notifications_inbox (user_id, unread) SELECT id, 0 FROM unnest(%s::bigint[]) AS id ORDER BY id"
-            " ON CONFLICT DO NOTHING",
-            [ordered],
-        )
-        cursor.execute(
-            "SELECT FROM notifications_inbox WHERE user_id = ANY(%s) ORDER BY user_id FOR NO KEY UPDATE", [ordered]
-        )
 
 
 def _insert(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
@@ -23,6 +24,7 @@ from tests.backend.accounts.support import PASSWORD, everything, form
 from tests.backend.accounts.test_two_factor import code, turned_on
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
+from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
 pytestmark = pytest.mark.django_db
@@ -70,9 +72,10 @@ class TestDeleteMe:
         created_at = amel.user.created_at
         known = {name: personal_data._holders[name] for name in ("core", "accounts")}
         monkeypatch.setattr(personal_data, "_holders", known)
-        # who asks; own row, second factor; row held, sessions ended, event, audit; row, devices, delays, sessions,
-        # tokens, invitations, factor, identities, addresses, assistant, skills, row; answers; audit; savepoint
-        with django_assert_num_queries(25):
+        # who asks; own row, second factor; row held, farewell, sessions ended, event, audit; row, devices, delays,
+        # sessions, tokens, invitations, factor, identities, addresses, assistant, skills, row; answers; audit;
+        # savepoint
+        with django_assert_num_queries(26):
             assert delete(api, amel, password=PASSWORD).status == 204
         assert User.objects.values().get() == {
             "id": amel.id,
@@ -142,6 +145,34 @@ class TestDeleteMe:
         assert (answer.status, answer.fields) == (422, {"body.name": "validation_failed"})
         with pytest.raises(IntegrityError, match="user_deleted_is_nobody"), transaction.atomic():
             User.objects.filter(pk=amel.id).update(name=DELETED_NAME)
+
+
+class TestFarewell:
+    def test_is_said_once_in_their_language_where_they_could_be_reached(
+        self, api: Api, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """Seen red with the address looked up by the job: by then it is nobody's."""
+        assert delete(api, amel, password=PASSWORD).status == 204
+        run_jobs("accounts.send_notice")
+        (mail,) = mailoutbox
+        assert (mail.to, mail.subject) == (["amel@example.org"], "Votre compte a été supprimé")
+        assert "choisissez tout de suite" not in mail.body
+        assert "quelqu’un connaissait votre mot de passe" in mail.body  # noqa: RUF001 - French
+        assert not EventRow.objects.filter(type="account.notice").exists()
+
+    @pytest.mark.parametrize("is_proved", [True, False])
+    def test_goes_by_sms_to_a_number_that_was_proved(
+        self, api: Api, amel: Member, at: Moment, monkeypatch: pytest.MonkeyPatch, *, is_proved: bool
+    ) -> None:
+        texts: list[tuple[str, str]] = []
+        monkeypatch.setattr("backend.core.sms.deliver", lambda *, to, text: texts.append((to, text)))
+        User.objects.filter(pk=amel.id).update(
+            email=None, language="en", phone_verified_at=at.now if is_proved else None
+        )
+        assert delete(api, amel, password=PASSWORD).status == 204
+        run_jobs("accounts.send_notice")
+        said = "Callout: Your account was deleted. If it was not you, somebody knew your password: "
+        assert texts == [("+213550123456", f"{said}change it wherever else you use it.")] * is_proved
 
 
 NOTHING: dict[str, Any] = {

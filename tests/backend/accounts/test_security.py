@@ -1,13 +1,18 @@
 """Passwords changed, addresses changed, devices signed out: what needs proof, what ends, who is told (A3, A10)."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from django.core.mail import EmailMessage
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import Session, User
+from backend.accounts.services import notices
 from backend.accounts.services.passwords import hash_password, is_password_of
+from backend.core.environment import environment
+from backend.core.jobs import NeverDoneError
 from backend.core.models import EventRow, JobRow
 from tests.backend.accounts.support import PASSWORD, everything, form
 from tests.backend.accounts.test_sessions import ended_events, second_session
@@ -151,3 +156,33 @@ class TestSessions:
         assert EventRow.objects.count() == 1
         assert api.as_(amel).delete(f"/auth/sessions/{amel.session.pk}/").status == 204
         assert api.as_(amel).get("/me/").code == "invalid_token"
+
+
+class TestNotices:
+    def test_do_not_flood_an_address(
+        self, amel: Member, at: Moment, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """L7: whoever signs up with a stranger's address has no more written to it than this. Seen red without it."""
+        changed = environment().model_copy(update={"rate_limits": True})
+        monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
+        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:notices:{amel.id}:{time.time_ns()}")
+        for _ in range(notices.NOTICES_A_DAY + 5):
+            call = notices.prepare(user_id=amel.id, kind="password_changed", to=None, language=None, key="k")
+            assert call is not None
+            with suppress(NeverDoneError):
+                call()
+        assert len(mailoutbox) == notices.NOTICES_A_DAY
+
+    def test_go_to_no_number_that_nobody_proved(
+        self, at: Moment, member: MakeMember, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """L7. Seen red with any number: signing up with a stranger's was enough to send texts to it."""
+        texts: list[str] = []
+        monkeypatch.setattr("backend.core.sms.deliver", lambda *, to, text: texts.append(to))
+        for number, proved_at in (("+213550000001", None), ("+213550000002", at.now)):
+            me = member(phone_number=number, phone_verified_at=proved_at)
+            User.objects.filter(pk=me.id).update(email=None)
+            call = notices.prepare(user_id=me.id, kind="password_changed", to=None, language=None, key="k")
+            if call is not None:
+                call()
+        assert texts == ["+213550000002"]

@@ -13,6 +13,7 @@ from backend.core.models import EventRow, JobRow
 from backend.core.outbox import emit, subscribers_of
 from backend.dispatch.states import Status
 from backend.messaging import public as messaging
+from backend.messaging.services import receipts
 from backend.notifications.jobs import tell_of_event
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.table import KINDS, ROWS
@@ -33,6 +34,7 @@ from tests.backend.dispatch.conftest import stage as stage  # noqa: PLC0414 - a 
 from tests.backend.notifications.conftest import MakeMember, events_of
 from tests.backend.scheduling.conftest import Shop
 from tests.conftest import Moment
+from tests.support.api import Api
 from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
@@ -252,6 +254,53 @@ class TestMessages:
         run_jobs("notifications.tell_of_message")
         assert told() == [(lina.id, "message.created", "New message from Amel", "Five minutes.")]
         assert Notification.objects.get().reference == f"conversation:{talk.id}"
+
+    @pytest.fixture
+    def told_of_one(self, member: MakeMember, at: Moment) -> tuple[Member, int, list[int]]:
+        """Lina has read the first of three messages and was told of the second; the conversation, and all three."""
+        amel, lina = member(name="Amel"), member(name="Lina")
+        talk = messaging.open_conversation(actor=None, subject="assistance:9", user_ids=[amel.id, lina.id], now=at.now)
+        said = [
+            messaging.send_message(actor=amel.actor, conversation_id=talk.id, content=content, now=at.now).id
+            for content in ("One", "Two", "Three")
+        ]
+        receipts.mark_read(actor=lina.actor, conversation_id=talk.id, message_id=said[0], now=at.now)
+        run_jobs("notifications.tell_of_message")
+        assert [one[3] for one in told()] == ["Two"]
+        return lina, talk.id, said
+
+    def test_are_read_where_the_conversation_is(
+        self, api: Api, told_of_one: tuple[Member, int, list[int]], at: Moment
+    ) -> None:
+        """Seen red without the subscription. Reading up to what came before leaves it."""
+        lina, talk, said = told_of_one
+        mine, begun = api.as_(lina), len(events_of(lina))
+        before = mine.get("/notifications/").body["results"]
+        for up_to, unread in ((said[0], 1), (said[2], 0)):
+            mine.post(f"/conversations/{talk}/read/", {"message_id": up_to})
+            for _ in range(2):
+                run_jobs("notifications.read_messages")
+                JobRow.objects.filter(name="notifications.read_messages").update(status="pending")
+            assert mine.get("/notifications/unread-count/").body == {"unread_count": unread}
+        after = mine.get("/notifications/").body["results"]
+        assert after == [{**before[0], "is_read": True, "read_at": "2030-05-15T09:30:00Z"}]
+        assert [json.loads(row.data) for row in events_of(lina)[begun:]] == [
+            {"change": "read", "notification_id": before[0]["id"], "up_to": None, "unread_count": 0}
+        ]
+
+    def test_of_another_conversation_or_kind_stay_unread(
+        self, api: Api, told_of_one: tuple[Member, int, list[int]], member: MakeMember, at: Moment
+    ) -> None:
+        lina, talk, _ = told_of_one
+        other = messaging.open_conversation(
+            actor=None, subject="assistance:10", user_ids=[lina.id, member().id], now=at.now
+        )
+        Notification.objects.update(reference=f"conversation:{other.id}")
+        send(AccountNotice(kind="password_changed"), lina, at)
+        told()
+        api.as_(lina).post(f"/conversations/{talk}/read/", {})
+        run_jobs("notifications.read_messages")
+        assert Notification.objects.filter(read_at=None).count() == 2
 
 
 class TestTwice:
