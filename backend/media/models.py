@@ -45,6 +45,8 @@ class Document(LifeCycleModel):
     reason = models.CharField(max_length=500, default="")
     """Why it was rejected."""
     reviewed_at = models.DateTimeField(null=True)
+    reminded_days = models.PositiveSmallIntegerField(null=True)
+    """How many days before its end the owner was last told of it, since it was approved."""
 
     class Meta:
         db_table = "media_document"

@@ -118,6 +118,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/worker/test_jobs.py::TestRunner::test_refuses_the_late_completion_of_a_job_that_was_taken_over",
     ),
     "T3": (
+        "tests/worker/test_idempotence.py::TestJobs::test_leave_the_same_twice_at_once_and_after_a_kill",
+        "tests/worker/test_idempotence.py::TestJobs::test_have_a_case_each",
         "tests/worker/test_jobs.py::TestRunner::test_runs_a_job_once_though_many_begin_it_at_the_same_time",
         "tests/worker/test_jobs.py::TestOutsideJobs::test_makes_one_double_at_most_however_often_it_is_killed",
     ),

@@ -210,7 +210,7 @@ def review_document(
         to=status,
         by=actor,
         now=now,
-        set={"reason": reason, "reviewed_at": now},
+        set={"reason": reason, "reviewed_at": now, "reminded_days": None},
         reason=reason,
     )
     if approve:

@@ -1,6 +1,9 @@
 """Reminders before an approved document runs out."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import cast
+
+from django.db.models import Q
 
 from backend.core.jobs import enqueue
 from backend.core.outbox import emit
@@ -35,15 +38,20 @@ def remind_before(document: Document, *, now: datetime) -> None:
 
 
 def remind(*, document_id: int, version: int, days: int, now: datetime) -> None:
-    """Tell the owner that it runs out in so many days, unless it was replaced or deleted. In the job's transaction."""
-    document = Document.objects.filter(pk=document_id, version=version, status=DocumentStatus.APPROVED).first()
-    if document is None or document.expires_on is None:
+    """Tell the owner that it runs out in so many days, unless they were told, or it was replaced or deleted.
+
+    In the job's transaction.
+    """
+    approved = Document.objects.filter(pk=document_id, version=version, status=DocumentStatus.APPROVED)
+    is_news = Q(reminded_days=None) | Q(reminded_days__gt=days)
+    if not approved.filter(is_news, expires_on__isnull=False).update(reminded_days=days):
         return
+    document = approved.get()
     event = DocumentExpiring(
         document_id=document.pk,
         version=document.version,
         document_type=document.type,
-        expires_on=document.expires_on,
+        expires_on=cast("date", document.expires_on),
         days=days,
     )
     emit(event, rooms=[user_room(document.user_id)], now=now)
