@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from backend.accounts.models import CodePurpose, User
 from backend.accounts.services import codes, invitations
 from backend.catalog.models import Category, Review, Service
@@ -15,6 +17,8 @@ from backend.media.models import Document, StoredFile
 from backend.messaging.models import Attachment
 from backend.notifications.models import Delivery
 from backend.scheduling.models import StaleOpenings
+from shared_contracts.events import MessageRead
+from tests.support.jobs import run_jobs
 from tests.support.people import make_member
 from tests.support.world import PLACE, World
 
@@ -118,6 +122,15 @@ def _announcement(world: World, now: datetime) -> Arguments:
     }
 
 
+def _read_message(world: World, now: datetime) -> Arguments:
+    """The assistant was told of a message, and then read it."""
+    with transaction.atomic():
+        run_jobs("notifications.tell_of_message")
+    here, reader = world.ids["conversation"], world.members["assistant"].id
+    read = MessageRead(conversation_id=here, user_id=reader, message_id=world.ids["message"], at=now)
+    return {"event": read.model_dump(mode="json")}
+
+
 def _delivery(world: World, now: datetime) -> Arguments:
     arguments = waiting("notifications.deliver")(world, now)
     of = Delivery.objects.get(pk=arguments["delivery_id"])
@@ -194,6 +207,7 @@ CASES: Mapping[str, Case] = {
     "messaging.leave_conversations": Case(_guest),
     "notifications.tell_of_event": Case(waiting("notifications.tell_of_event")),
     "notifications.tell_of_message": Case(waiting("notifications.tell_of_message"), after=timedelta(minutes=1)),
+    "notifications.read_messages": Case(_read_message),
     "notifications.tell": Case(_announcement),
     "notifications.deliver": Case(_delivery, calls=1, volatile=frozenset({"attempts"})),
     "notifications.write_daily_email": Case(_daily_email),
