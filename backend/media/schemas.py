@@ -7,14 +7,14 @@ from pydantic import ConfigDict, Field
 
 from backend.core.files import link
 from backend.core.pagination import PageIn
-from backend.core.schemas import Id, In, Line, Out, QueryIn, Text
+from backend.core.schemas import Day, Id, In, Line, Out, QueryIn, Text
 from backend.media.models import Document, DocumentType, Export
 from backend.media.states import DocumentStatus, ExportStatus
 
 DOWNLOAD_LIVES = timedelta(minutes=5)
 
 ExpiresOn = Annotated[
-    date | None,
+    Day | None,
     Field(description="The last day on which it holds; needed for a driving licence.", examples=["2031-06-30"]),
 ]
 

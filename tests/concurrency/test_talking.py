@@ -194,6 +194,23 @@ class TestMembersWhileSending:
         assert broken() == set()
 
 
+class TestReadingWhileSomethingGoes:
+    def test_a_message_that_goes_meanwhile_is_not_counted(self, people: list[Member]) -> None:
+        """Seen red with a deletion that does not lock the conversation."""
+        ana, bo = people[:2]
+        talk = talk_of([ana, bo])
+        first, second = say(talk, ana, "First"), say(talk, ana, "Second")
+        with transaction.atomic():
+            messages.delete_message(actor=ana.actor, message_id=second.id, now=clock.now())
+            reading = in_background(
+                lambda: receipts.mark_read(actor=bo.actor, conversation_id=talk, message_id=first.id, now=clock.now())
+            )
+            until_somebody_waits()
+        assert reading() is None
+        assert get_stay(bo.actor, talk).unread_count == 0
+        assert broken() == set()
+
+
 class TestBlockWhileSending:
     def test_nothing_comes_through_once_the_block_is_answered(self, people: list[Member]) -> None:
         """Should be red with a block that does not lock the conversations of the two; not tried yet."""

@@ -1,6 +1,6 @@
 """What the operations of accounts take and give. Shapes only: the rules are the services'."""
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -15,7 +15,7 @@ from backend.accounts.services.assistants import AssistantFields, DrivingLicense
 from backend.core import clock
 from backend.core.actor import SELF_SERVICE, Role
 from backend.core.environment import environment
-from backend.core.schemas import In, Line, Out, Text
+from backend.core.schemas import Day, In, Line, Out, Text
 from backend.core.tokens import MAX_TOKEN_LENGTH
 from shared_contracts.events import Place
 
@@ -125,7 +125,7 @@ class DrivingLicenseIn(In):
 
     category: LicenceCategory
     number: Annotated[Line, Field(min_length=1, max_length=40, examples=["DZ-2210457"])]
-    expires_on: Annotated[date, Field(examples=["2031-06-30"])]
+    expires_on: Annotated[Day, Field(examples=["2031-06-30"])]
 
 
 class AssistantFieldsIn(In):

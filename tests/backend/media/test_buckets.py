@@ -1,5 +1,6 @@
 """Files in a bucket: the same operations against a server that speaks S3."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,6 @@ from urllib.request import urlopen
 import boto3
 import pytest
 from django.test import override_settings
-from moto.server import ThreadedMotoServer
 
 from backend.config.buckets import storage
 from backend.core import files
@@ -19,6 +19,7 @@ from backend.core.environment import Environment, environment
 from backend.core.errors import Unavailable
 from backend.media.services import storing
 from tests.backend.media.corpus import PDF, picture
+from tests.backend.media.door import Door
 from tests.conftest import Moment
 from tests.support.api import Api
 from tests.support.people import Member, make_member
@@ -27,20 +28,19 @@ KEYS = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests", "region_
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def door() -> Iterator[Door]:
+    door = Door()
+    door.open()
+    yield door
+    door.close()
 
 
 @pytest.fixture
-def env(endpoint: str) -> Environment:
+def env(door: Door) -> Environment:
     return environment().model_copy(
         update={
             "files_bucket": "callout-files",
-            "files_endpoint_url": endpoint,
+            "files_endpoint_url": door.url,
             "files_region": "eu-west-3",
             "files_access_key": "tests",
             "files_secret_key": "tests",
@@ -69,6 +69,15 @@ def keys(bucket: Any) -> set[str]:
     return {found.key for found in bucket.objects.all()}
 
 
+def fetch(link: str) -> tuple[int, str]:
+    """The status and the words of a refusal."""
+    with pytest.raises(HTTPError) as refused:
+        urlopen(link)
+    with refused.value:
+        (words,) = re.findall("<Message>(.*)</Message>", refused.value.read().decode())
+    return refused.value.code, words
+
+
 class TestBuckets:
     def test_hold_photos_with_their_type(self, owner: Member, bucket: Any) -> None:
         links = Api().as_(owner).upload("PUT", "/me/photo/", picture()).body
@@ -89,6 +98,24 @@ class TestBuckets:
             assert response.read() == PDF
             assert response.headers["Content-Type"] == "application/pdf"
             assert response.headers["Content-Disposition"] == f'attachment; filename="other-{made["id"]}.pdf"'
+
+    def test_refuse_a_link_that_has_run_out_or_was_changed(self, owner: Member, bucket: Any, door: Door) -> None:
+        """Seen red with links that live a day."""
+        api = Api().as_(owner)
+        made = [api.upload("POST", "/documents/", PDF, type="other").body["id"] for _ in range(2)]
+        link, other = (api.get(f"/documents/{one}/").body["download_url"] for one in made)
+        key, other_key = (urlsplit(one).path for one in (link, other))
+        door.ahead = timedelta(seconds=295)
+        try:
+            with urlopen(link) as response:
+                assert response.read() == PDF
+            door.ahead = timedelta(seconds=301)
+            assert fetch(link) == (403, "Request has expired")
+        finally:
+            door.ahead = timedelta()
+        assert fetch(link.replace("X-Amz-Expires=300", "X-Amz-Expires=604800")) == (403, "SignatureDoesNotMatch")
+        assert fetch(link.replace(key, other_key)) == (403, "SignatureDoesNotMatch")
+        assert fetch(link.partition("?")[0]) == (403, "Anonymous")
 
     def test_lose_what_nobody_shows(self, owner: Member, bucket: Any, at: Moment) -> None:
         api = Api().as_(owner)

@@ -63,6 +63,8 @@ BROKEN: dict[str, tuple[Sequence[Part], int]] = {
     "a field with NUL": ([(b'name="type"', b"oth\0er"), file_part()], 422),
     "a field that is not UTF-8": ([(b'name="type"', b"\xff\xfe"), file_part()], 422),
     "a day that is none": ([OTHER, (b'name="expires_on"', b"2030-02-30"), file_part()], 422),
+    "a day as a number": ([OTHER, (b'name="expires_on"', b"2000000000"), file_part()], 422),
+    "a day at midnight": ([OTHER, (b'name="expires_on"', b"2031-06-30T00:00:00Z"), file_part()], 422),
     "a thousand fields": ([(b'name="f%d"' % number, b"x") for number in range(1100)] + [file_part()], 400),
 }
 
