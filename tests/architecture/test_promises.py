@@ -106,7 +106,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/realtime/test_rooms.py::TestRedis::test_a_deaf_listener_is_noticed",
         f"{FAULTS}/test_machines.py::TestLosingRedis",
     ),
-    "R10": (f"{FAULTS}/test_absence.py::TestAbsence::test_of_1010_events_is_told_to_read_afresh",),
+    "R10": (
+        "tests/journeys/test_snapshots.py::TestSnapshots::test_old_and_events_are_new",
+        "tests/journeys/test_snapshots.py::TestSnapshots::test_have_a_case_each",
+        f"{FAULTS}/test_absence.py::TestAbsence::test_of_1010_events_is_told_to_read_afresh",
+    ),
     # Red with: what was sent once is not sent again.
     "T1": (
         "tests/worker/test_dispatching.py::TestFullCircle::test_runs_every_job_once_though_redis_forgets_all_of_them",
