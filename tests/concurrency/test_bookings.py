@@ -5,19 +5,24 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
+from threading import Semaphore
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection, transaction
+from psycopg import errors as postgres
 from pytest_django import DjangoDbBlocker
 
+from backend.accounts.models import User
 from backend.core.errors import Problem
+from backend.scheduling.errors import SlotTaken
 from backend.scheduling.models import Booking, Resource
 from backend.scheduling.selectors import bookings, calendars
 from backend.scheduling.services import booking as booking_
-from backend.scheduling.services import moving, progress, timers
+from backend.scheduling.services import claims, moving, progress, timers
 from backend.scheduling.services.booking import Wanted
 from backend.scheduling.services.moving import NewTime
-from tests.concurrency.rivals import RIVALS, all_at_once, committed
+from tests.concurrency.rivals import PATIENCE_SECONDS, RIVALS, all_at_once, committed, in_background
 from tests.concurrency.test_dispatch import _empty_everything
 from tests.support.people import Member, make_member
 
@@ -52,7 +57,8 @@ def outcomes(calls: list[Callable[[], Any]]) -> Counter[str]:
                 found.append(str(problem.code))
         return found
 
-    results = all_at_once([partial(one_by_one, calls[index::RIVALS]) for index in range(RIVALS)])
+    parts = [partial(one_by_one, calls[index::RIVALS]) for index in range(RIVALS)]
+    results = all_at_once(parts, patience_s=60)
     assert all(isinstance(part, list) for part in results), results
     return Counter(outcome for part in results if isinstance(part, list) for outcome in part)
 
@@ -85,6 +91,53 @@ class TestBookingAtOnce:
         held = sorted(Booking.objects.filter(starts_at__gte=START).values_list("starts_at", "ends_at"))
         assert results["done"] == len(held) in {1, 2}
         assert all(first[1] <= second[0] for first, second in pairwise(held))
+
+    @pytest.mark.parametrize("checked", [True, False])
+    def test_who_waited_too_long_tries_again(
+        self, shop: Member, monkeypatch: pytest.MonkeyPatch, checked: bool
+    ) -> None:
+        """Behind others' deadlocks one waits for longer than anybody waits for a lock.
+
+        Seen red when giving up waiting for a lock is no reason to try again.
+        """
+        booking_by(make_member("client", now=NOW), shop, START - 5 * HOUR)()
+        first, second = (booking_by(make_member("client", now=NOW), shop) for _ in range(2))
+        if not checked:
+            remove_the_checks(monkeypatch)
+        tries = Semaphore(0)
+        require = booking_.require_provider
+
+        def impatient(provider_id: int) -> None:
+            tries.release()
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '50ms'")
+            require(provider_id)
+
+        with transaction.atomic():
+            first()
+            monkeypatch.setattr(booking_, "require_provider", impatient)
+            outcome = in_background(second)
+            assert [tries.acquire(timeout=PATIENCE_SECONDS) for _ in range(2)] == [True, True]
+            transaction.set_rollback(True)
+        assert isinstance(outcome(), Booking)
+
+    @pytest.mark.parametrize(
+        "cause", [postgres.DeadlockDetected, postgres.SerializationFailure, postgres.LockNotAvailable]
+    )
+    def test_who_is_unlucky_four_times_is_told_that_it_is_taken(
+        self, shop: Member, monkeypatch: pytest.MonkeyPatch, cause: type[postgres.Error]
+    ) -> None:
+        monkeypatch.setattr(claims, "PAUSE_SECONDS", 0)
+        tries = []
+
+        def unlucky() -> None:
+            tries.append(make_member("client", now=NOW).id)
+            raise OperationalError from cause()
+
+        people = User.objects.count()
+        with pytest.raises(SlotTaken):
+            claims.claiming(unlucky)
+        assert (len(tries), User.objects.count()) == (4, people)
 
     def test_each_of_three_chairs_is_sold_once(self, shop: Member) -> None:
         for name in "abc":

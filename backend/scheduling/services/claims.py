@@ -1,5 +1,7 @@
 """Taking a time: however many want it, one gets it, and the others are told so."""
 
+import random
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,15 +14,21 @@ T = TypeVar("T")
 
 TRIES = 4
 """The first and three more."""
+PAUSE_SECONDS = 0.02
+_UNDECIDED = (postgres.DeadlockDetected, postgres.SerializationFailure, postgres.LockNotAvailable)
 
 
 def claiming(claim: Callable[[], T]) -> T:
     """Do it in a transaction of its own. Raises SlotTaken when PostgreSQL says that the time is taken.
 
-    That is the exclusion constraint (23P01), and a deadlock of several who insert at once (40P01) or a serialization
-    failure (40001) that three more tries could not mend.
+    That is the exclusion constraint (23P01), or what three more tries could not mend: a deadlock of several who insert
+    at once (40P01), a serialization failure (40001), or a wait behind such a deadlock for longer than anybody waits for
+    a lock (55P03: deadlocks are looked for only after a second, and broken one at a time).
     """
-    for _ in range(TRIES):
+    for tried in range(TRIES):
+        if tried:
+            # At different times, longer from try to try: rivals who come back at once meet again.
+            time.sleep(PAUSE_SECONDS * 2**tried * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         try:
             with transaction.atomic():
                 return claim()
@@ -28,6 +36,6 @@ def claiming(claim: Callable[[], T]) -> T:
             cause = error.__cause__
             if isinstance(cause, postgres.ExclusionViolation):
                 raise SlotTaken from None
-            if not isinstance(cause, postgres.DeadlockDetected | postgres.SerializationFailure):
+            if not isinstance(cause, _UNDECIDED):
                 raise
     raise SlotTaken
