@@ -7,8 +7,11 @@ what holds now; NotFound means that they are no assistant any more. `PERSON_CHAN
 a person's name, city, roles and activity.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+from django.db import transaction
 
 from backend.accounts import rules
 from backend.accounts.rules import PHOTO_CONTENT_TYPE, PHOTO_SIZES, photo_file
@@ -46,9 +49,10 @@ from backend.accounts.services.assistants import (
     DrivingLicense,
     update_assistant_profile,
 )
+from backend.accounts.services.passwords import hash_password
 from backend.accounts.services.profile import PERSON_CHANGED, set_location, set_photo
 from backend.accounts.services.proof import signed_in_lately
-from backend.accounts.services.registration import NewAccount, create_account
+from backend.accounts.services.registration import NewAccount, add_user, create_account
 from backend.accounts.services.skills import ensure_skills, set_skills
 from backend.accounts.services.two_factor import prove_fully
 from backend.accounts.sessions import is_signed_in
@@ -66,6 +70,7 @@ __all__ = [
     "AssistantView",
     "CardView",
     "ContactView",
+    "DemoPerson",
     "DrivingLicense",
     "Email",
     "PersonView",
@@ -95,6 +100,7 @@ __all__ = [
     "photo_of",
     "prove_fully",
     "provider_of",
+    "register_demo_people",
     "register_user",
     "roles_of",
     "set_location",
@@ -122,6 +128,16 @@ def photo_links_of(*, actor: Actor, now: datetime) -> dict[str, str]:
     return links
 
 
+@dataclass(frozen=True, slots=True)
+class DemoPerson:
+    """Somebody in the demo data; their username is the beginning of their e-mail address."""
+
+    role: str
+    name: str
+    email: str
+    city: str
+
+
 def register_user(
     *,
     roles: Collection[str],
@@ -140,6 +156,20 @@ def register_user(
     account = NewAccount(roles=roles, name=rules.one_line(name), email=email, assistant=assistant)
     user = create_account(account=account, password=password, now=now)
     return PersonView(id=user.pk, name=user.name)
+
+
+@transaction.atomic
+def register_demo_people(*, people: Sequence[DemoPerson], password: str, now: datetime) -> list[PersonView]:
+    """Create many accounts with one password, hashed once. Raises as `register_user` does."""
+    encoded = hash_password(password)
+    made = []
+    for one in people:
+        account = NewAccount(
+            roles=[one.role], name=one.name, email=one.email, username=one.email.partition("@")[0], city=one.city
+        )
+        user = add_user(account=account, encoded=encoded, now=now)
+        made.append(PersonView(id=user.pk, name=user.name))
+    return made
 
 
 def create_manager(*, email: str, name: str, password: str, now: datetime) -> PersonView:

@@ -2,7 +2,7 @@
 
 PASSWORD = "demo-callout-2030"
 CLIENT = ("client", "nadia@callout.example", "Nadia Belkacem")
-BARBER = ("contractor", "karim@callout.example", "Karim Benali", "Africa/Algiers")
+BARBER = ("contractor", "karim@callout.example", "Karim Benali", "Africa/Algiers", "Karim's Barbershop")
 MANAGER = ("manager", "manager@callout.example", "Malik Saadi")
 ASSISTANTS = (
     ("amel@callout.example", "Amel Hamdi", "towing", "light", "b", (36.7600, 3.0550)),

@@ -1,4 +1,4 @@
-"""Demo data: a tariff, a client, six assistants around Algiers, a barbershop, a manager, and what some said."""
+"""Demo data: a tariff, a client, six assistants around Algiers, a barbershop, a manager, what some said, and a town."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from django.db import transaction
 from backend.accounts import public as accounts
 from backend.cli.demo_accounts import ASSISTANTS, BARBER, CLIENT, MANAGER, PASSWORD, SAMPLE_PDF, SKILLS
 from backend.cli.errors import UserError
+from backend.cli.town.building import build, draw_works
+from backend.cli.town.plan import CITY
 from backend.core import clock
 from backend.core.actor import Actor
 from backend.core.environment import environment
@@ -31,19 +33,26 @@ def run_seed(args: argparse.Namespace) -> int:
     if args.if_empty and accounts.has_people():
         return 0
     licences = [media.keep_pdf(ContentFile(SAMPLE_PDF), now=clock.now()) for _ in ASSISTANTS]
+    works = draw_works(now=clock.now())
     with transaction.atomic():
-        seed(licences)
-    print(f"Demo data written: {len(ASSISTANTS) + 3} people, a tariff, a barbershop, three conversations.")
+        barber_id = seed(licences)
+        town = build(works, barber_id=barber_id, password=PASSWORD, time_zone=BARBER[3], now=clock.now())
+    people = len(ASSISTANTS) + 3
+    print(f"Demo data written: {people} people, a tariff, a barbershop, three conversations; {town}.")
     return 0
 
 
-def seed(licences: Sequence[media.Kept]) -> None:
-    """The rows themselves; of these files each assistant shows one as a driving licence, approved by the manager."""
+def seed(licences: Sequence[media.Kept]) -> int:
+    """The rows themselves; of these files each assistant shows one as a driving licence, approved by the manager.
+
+    Returns the barber's id.
+    """
     now = clock.now()
     dispatch.ensure_demo_tariffs(now=now)
     client = accounts.register_user(roles=[CLIENT[0]], name=CLIENT[2], email=CLIENT[1], password=PASSWORD, now=now)
-    barber = accounts.register_user(roles=[BARBER[0]], name=BARBER[2], email=BARBER[1], password=PASSWORD, now=now)
-    scheduling.open_demo_shop(provider_id=barber.id, client_id=client.id, time_zone=BARBER[3], now=now)
+    barber = accounts.DemoPerson(role=BARBER[0], name=BARBER[2], email=BARBER[1], city=CITY)
+    (shop,) = accounts.register_demo_people(people=[barber], password=PASSWORD, now=now)
+    scheduling.open_demo_shop(provider_id=shop.id, client_id=client.id, time_zone=BARBER[3], now=now)
     skills = accounts.ensure_skills(names=[name for names in SKILLS.values() for name in names], now=now)
     manager = accounts.create_manager(email=MANAGER[1], name=MANAGER[2], password=PASSWORD, now=now)
     assistants = []
@@ -79,6 +88,7 @@ def seed(licences: Sequence[media.Kept]) -> None:
         dispatch.put_on_duty(user_id=person.id, lat=lat, lng=lng, now=now)
         assistants.append(person)
     _let_them_talk(client.id, [person.id for person in assistants], now=now)
+    return shop.id
 
 
 def _let_them_talk(client_id: int, assistant_ids: Sequence[int], *, now: datetime) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import re
 from datetime import timedelta
 
-from backend.cli.story.roadside import Roadside, Step
+from backend.cli.story.roadside import Roadside
+from backend.cli.story.telling import Step
 from tests.support.stack import Platform
 
 STORY = (

@@ -5,14 +5,14 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import aiohttp
 
 from backend.cli.demo_accounts import MANAGER, PASSWORD, SAMPLE_PDF
-from backend.cli.story.phone import Heard, Phone, StoryFailed
+from backend.cli.story.phone import Phone, StoryFailed
+from backend.cli.story.telling import MoveClock, Step, Story, Tell
 
 # In Oran; the demo data live in Algiers, too far away to be asked.
 PICKUP = {"lat": 35.6971, "lng": -0.6308}
@@ -28,24 +28,12 @@ PLACES = {
 NEAR = ("Amel", "Bachir", "Chafia")
 
 
-@dataclass
-class Step:
-    """One thing that held: what happened, who saw it, and after how many milliseconds."""
-
-    title: str
-    seen: list[str] = field(default_factory=list)
-    ms: float = 0.0
-
-
-Tell = Callable[[Step], None]
-MoveClock = Callable[[timedelta], Awaitable[None]]
-
-
-class Roadside:
-    """Plays the job; every step is told as soon as it held, and StoryFailed ends the play."""
+class Roadside(Story):
+    """Plays the job."""
 
     def __init__(self, *, api_url: str, realtime_url: str, tell: Tell, move_clock: MoveClock) -> None:
-        self.api_url, self.realtime_url, self.tell, self.move_clock = api_url, realtime_url, tell, move_clock
+        super().__init__(api_url=api_url, realtime_url=realtime_url, tell=tell)
+        self.move_clock = move_clock
         self.client: Phone
         self.assistants: dict[str, Phone] = {}
 
@@ -302,15 +290,6 @@ class Roadside:
     @staticmethod
     def _short(phone: Phone) -> str:
         return phone.name.removesuffix(" Demo")
-
-    @staticmethod
-    def _expect(held: bool, what: str) -> None:
-        if not held:
-            raise StoryFailed(f"it should be true, and is not: {what}")
-
-    def _told(self, title: str, started: float, seen: dict[str, Heard] | None = None) -> None:
-        heard = [f"{name} after {(event.at - started) * 1000:.1f} ms" for name, event in (seen or {}).items()]
-        self.tell(Step(title, heard, (time.perf_counter() - started) * 1000))
 
 
 def saying(text: str) -> Callable[[dict[str, Any]], bool]:
