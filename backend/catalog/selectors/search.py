@@ -1,8 +1,9 @@
 """The search for services and for providers.
 
-A list is read to its 10,000th row at most, so no more are counted. Of few that match (a thousand) all are ranked and
-sorted. Of many, whose relevance hardly differs, those with the words in title or category come first, then the others,
-the newest first: an index gives them in that order, and only as many rows are looked at as are shown.
+A list is read to its 10,000th row at most, so no more are counted. Where fewer match, one statement finds, counts and
+sorts them. Of few (a thousand) all are ranked; of more, whose relevance hardly differs, those with the words in title
+or category come first, then the others, the newest first. Of even more an index gives them in their order, and only as
+many rows are looked at as are shown.
 """
 
 # ruff: noqa: S608 - every part of the statements is written here; values travel apart from them
@@ -18,21 +19,28 @@ from backend.catalog.selectors.words import Words, mended, read_words
 from backend.core.pagination import MAX_OFFSET
 
 FEW = 1000
+MOST = MAX_OFFSET
 Found = tuple[int, list[int]]
 """How many there are, at most 10,000, and the ids of the page."""
 
-_ORDERS = {
-    "price": "s.price_thousandths, s.id",
-    "-price": "s.price_thousandths DESC, s.id DESC",
-    "created_at": "s.created_at, s.id",
-    "-created_at": "s.created_at DESC, s.id DESC",
-}
+Order = Sequence[tuple[str, str]]
+"""What is compared, one after the other, and in which direction."""
+
+_NOBODY = "{}"
+_BY_PROVIDER = {"rating", "distance"}
 _NEWEST = "-created_at"
-_RANKED = "s.head @@ %s::tsquery DESC, ts_rank(s.words, %s::tsquery) DESC, s.created_at DESC, s.id DESC"
+_ORDERS: dict[str, Order] = {
+    "price": [("s.price_thousandths", ""), ("s.id", "")],
+    "-price": [("s.price_thousandths", "DESC"), ("s.id", "DESC")],
+    "created_at": [("s.created_at", ""), ("s.id", "")],
+    "-created_at": [("s.created_at", "DESC"), ("s.id", "DESC")],
+}
+_PLACE: Order = [("p.place", ""), ("s.id", "DESC")]
+"""Of their providers among those who are eligible."""
 _STANDING = "LEFT JOIN catalog_provider_standing AS st ON st.user_id = p.user_id"
-_RATING = {
-    "rating": "st.average NULLS LAST, st.rating_count, p.user_id",
-    "-rating": "st.average DESC NULLS LAST, st.rating_count DESC, p.user_id DESC",
+_RATING: dict[str, Order] = {
+    "rating": [("st.average", "NULLS LAST"), ("st.rating_count", ""), ("p.user_id", "")],
+    "-rating": [("st.average", "DESC NULLS LAST"), ("st.rating_count", "DESC"), ("p.user_id", "DESC")],
 }
 
 
@@ -50,7 +58,8 @@ class ServiceSearch:
 
 
 def search_services(asked: ServiceSearch, *, start: int, size: int) -> Found:
-    """One page. Two to five queries; one more for the words, and twice as many where typing errors are mended."""
+    """One page. One query, and one more each for the words and for who comes there and is free then; one to three more
+    where ten thousand match, and all but that for the words twice where typing errors are mended."""
     if not asked.search.strip():
         return _Services(asked, None).page(start, size)
     words = read_words(asked.search)
@@ -67,110 +76,73 @@ class _Services:
     """One search with its words as they are."""
 
     def __init__(self, asked: ServiceSearch, words: Words | None) -> None:
-        self.asked = asked
         self.tsquery = words.tsquery if words else None
-        self.by_provider = (asked.ordering or "").lstrip("-") in {"rating", "distance"}
-        self.providers = self._eligible()
-        # Everybody who is listed is no condition: only their order matters then.
-        filters = bool(asked.where.conditions().texts) or asked.provider_id is not None
-        self.conditions = self._conditions(self.providers if filters else None)
+        self.is_ranked = asked.ordering is None and words is not None
+        self.by_provider = (asked.ordering or "").lstrip("-") in _BY_PROVIDER
+        self.order = _PLACE if self.by_provider else _ORDERS[asked.ordering or _NEWEST]
+        self.conditions = _service_conditions(asked, self.tsquery)
+        # Everybody who is listed is no condition on services that are shown: only their order matters then.
+        has_conditions = asked.where.near is not None or asked.where.free is not None
+        self.providers = _eligible(asked) if has_conditions or self.by_provider else None
+        if has_conditions:
+            self.conditions.add("s.provider_id = ANY(%s::bigint[])", self.providers)
 
     def page(self, start: int, size: int) -> Found:
-        if self.providers == []:
+        if self.providers == _NOBODY:
             return 0, []
-        count, ids = self._few(start, size)
-        if count <= FEW:
+        count, ids = self._sorted(start, size)
+        if ids is not None:
             return count, ids
-        return self._count(), self._many(start, size)
-
-    def _eligible(self) -> list[int] | None:
-        """Who comes there and is free then, in their own order where one is asked for; None: everybody."""
-        asked = self.asked
-        conditions = asked.where.conditions()
-        if not conditions.texts and not self.by_provider:
-            return None
-        conditions.add("p.is_listed")
-        if asked.provider_id is not None:
-            conditions.add("p.user_id = %s", asked.provider_id)
-        order: str = "p.user_id"
-        values: list[Any] = []
         if self.by_provider:
-            order, values = _provider_order(asked.ordering or "", asked.where)
-        statement = (
-            f"SELECT coalesce(array_agg(p.user_id ORDER BY {order}), '{{}}') FROM catalog_provider AS p {_STANDING}"
-            f" WHERE {conditions.sql}"
-        )
-        ((ids,),) = _rows(statement, [*values, *conditions.values])
-        return list(ids)
+            return count, self._by_provider(start, size)
+        return count, self._by_relevance(start, size) if self.is_ranked else self._slice(start, size)
 
-    def _conditions(self, providers: list[int] | None) -> Conditions:
-        asked, found = self.asked, Conditions()
-        found.add("s.is_shown")
-        if self.tsquery is not None:
-            found.add("s.words @@ %s::tsquery", self.tsquery)
-        if asked.categories is not None:
-            found.add("s.category_id = ANY(%s)", list(asked.categories))
-        if providers is not None:
-            found.add("s.provider_id = ANY(%s)", providers)
-        elif asked.provider_id is not None:
-            found.add("s.provider_id = %s", asked.provider_id)
-        if asked.min_price is not None:
-            found.add("s.price_thousandths >= %s", asked.min_price)
-        if asked.max_price is not None:
-            found.add("s.price_thousandths <= %s", asked.max_price)
-        return found
-
-    def _few(self, start: int, size: int) -> Found:
-        """All that match, up to a thousand and one, sorted."""
-        order, values = self._order()
-        statement = (
-            "WITH s AS MATERIALIZED (SELECT s.id, s.provider_id, s.price_thousandths, s.created_at, s.head, s.words"
-            f" FROM catalog_service AS s WHERE {self.conditions.sql} LIMIT {FEW + 1})"
-            " SELECT (SELECT count(*) FROM s),"
-            f" CASE WHEN (SELECT count(*) FROM s) <= {FEW}"
-            f" THEN ARRAY(SELECT s.id FROM s ORDER BY {order} OFFSET %s LIMIT %s) END"
-        )
-        ((count, ids),) = _rows(statement, [*self.conditions.values, *values, start, size])
-        return count, list(ids or [])
-
-    def _order(self) -> tuple[str, list[Any]]:
+    def _sorted(self, start: int, size: int) -> tuple[int, list[int] | None]:
+        """All that match, counted and sorted; None where they are too many."""
+        keys = ", ".join(f"{key} AS key{number}" for number, (key, _) in enumerate(self.order))
+        order = ", ".join(f"s.key{number} {direction}" for number, (_, direction) in enumerate(self.order))
+        page, values = f"ARRAY(SELECT s.id FROM s ORDER BY {order} OFFSET %s LIMIT %s)", [start, size]
+        flags: list[Any] = []
+        if self.is_ranked:
+            keys, flags = f"s.head @@ %s::tsquery AS is_head, {keys}", [self.tsquery]
+            ranked = (
+                "ARRAY(SELECT s.id FROM s JOIN catalog_service AS its ON its.id = s.id ORDER BY s.is_head DESC,"
+                f" ts_rank(its.words, %s::tsquery) DESC, {order} OFFSET %s LIMIT %s)"
+            )
+            page = page.replace("ORDER BY", "ORDER BY s.is_head DESC,")
+            page, values = f"CASE WHEN n <= {FEW} THEN {ranked} ELSE {page} END", [self.tsquery, *values, *values]
+        joined = ""
         if self.by_provider:
-            return "array_position(%s::bigint[], s.provider_id), s.id DESC", [self.providers]
-        if self.asked.ordering is None and self.tsquery is not None:
-            return _RANKED, [self.tsquery, self.tsquery]
-        return _ORDERS[self.asked.ordering or _NEWEST], []
-
-    def _count(self) -> int:
+            joined = "JOIN unnest(%s::bigint[]) WITH ORDINALITY AS p (user_id, place) ON p.user_id = s.provider_id"
+            flags = [self.providers]
         statement = (
-            f"SELECT count(*) FROM (SELECT FROM catalog_service AS s WHERE {self.conditions.sql} LIMIT {MAX_OFFSET}) n"
+            f"WITH s AS MATERIALIZED (SELECT s.id, {keys} FROM catalog_service AS s {joined}"
+            f" WHERE {self.conditions.sql} LIMIT {MOST})"
+            f" SELECT n, CASE WHEN n < {MOST} THEN {page} END FROM (SELECT count(*) AS n FROM s) AS counted"
         )
-        ((count,),) = _rows(statement, self.conditions.values)
-        return int(count)
+        ((count, ids),) = _rows(statement, [*flags, *self.conditions.values, *values])
+        return count, ids
 
-    def _many(self, start: int, size: int) -> list[int]:
-        if self.by_provider:
-            return self._by_provider(start, size)
-        if self.asked.ordering is not None or self.tsquery is None:
-            return self._slice(_ORDERS[self.asked.ordering or _NEWEST], start, size)
-        first = self._slice(_ORDERS[_NEWEST], start, size, "s.head @@ %s::tsquery")
+    def _by_relevance(self, start: int, size: int) -> list[int]:
+        """Those with the words in title or category, then the others."""
+        first = self._slice(start, size, "s.head @@ %s::tsquery")
         if len(first) == size:
             return first
         before = start + len(first) if first else self._count_heads(start)
-        rest = self._slice(_ORDERS[_NEWEST], max(0, start - before), size - len(first), "NOT s.head @@ %s::tsquery")
-        return first + rest
+        return first + self._slice(max(0, start - before), size - len(first), "NOT s.head @@ %s::tsquery")
 
-    def _slice(self, order: str, start: int, size: int, tier: str = "") -> list[int]:
+    def _slice(self, start: int, size: int, tier: str = "true") -> list[int]:
         statement = (
-            f"SELECT s.id FROM catalog_service AS s WHERE {self.conditions.sql}{f' AND {tier}' if tier else ''}"
-            f" ORDER BY {order} OFFSET %s LIMIT %s"
+            f"SELECT s.id FROM catalog_service AS s WHERE {self.conditions.sql} AND {tier}"
+            f" ORDER BY {_text(self.order)} OFFSET %s LIMIT %s"
         )
-        values = [*self.conditions.values, *([self.tsquery] if tier else []), start, size]
-        return [pk for (pk,) in _rows(statement, values)]
+        flags = [self.tsquery] if "%s" in tier else []
+        return [pk for (pk,) in _rows(statement, [*self.conditions.values, *flags, start, size])]
 
     def _count_heads(self, most: int) -> int:
         statement = (
             f"SELECT count(*) FROM (SELECT FROM catalog_service AS s WHERE {self.conditions.sql}"
-            " AND s.head @@ %s::tsquery LIMIT %s) n"
+            " AND s.head @@ %s::tsquery LIMIT %s) AS n"
         )
         ((count,),) = _rows(statement, [*self.conditions.values, self.tsquery, most])
         return int(count)
@@ -178,24 +150,63 @@ class _Services:
     def _by_provider(self, start: int, size: int) -> list[int]:
         """In the order of their providers, some of them at a time until the page is full."""
         found: list[int] = []
-        for some in _growing(self.providers or []):
-            theirs = self._conditions(some)
+        for some in _growing((self.providers or _NOBODY)[1:-1].split(",")):
             statement = (
-                f"SELECT s.id FROM catalog_service AS s WHERE {theirs.sql}"
+                f"SELECT s.id FROM catalog_service AS s WHERE {self.conditions.sql}"
+                " AND s.provider_id = ANY(%s::bigint[])"
                 " ORDER BY array_position(%s::bigint[], s.provider_id), s.id DESC"
             )
-            found += [pk for (pk,) in _rows(statement, [*theirs.values, some])]
+            array = f"{{{','.join(some)}}}"
+            found += [pk for (pk,) in _rows(statement, [*self.conditions.values, array, array])]
             if len(found) >= start + size:
                 break
         return found[start : start + size]
 
 
-def _growing(ids: Sequence[int]) -> Iterator[list[int]]:
+def _growing(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Fifty, a hundred, two hundred of them …"""
     at, some = 0, 50
     while at < len(ids):
-        yield list(ids[at : at + some])
+        yield ids[at : at + some]
         at, some = at + some, some * 2
+
+
+def _eligible(asked: ServiceSearch) -> str:
+    """Who comes there and is free then, in their own order where one is asked for. One query.
+
+    As an array in PostgreSQL's own words, thousands of ids maybe: it is handed back as it came.
+    """
+    conditions = asked.where.conditions()
+    conditions.add("p.is_listed")
+    if asked.provider_id is not None:
+        conditions.add("p.user_id = %s", asked.provider_id)
+    order: Order = [("p.user_id", "")]
+    values: list[Any] = []
+    if asked.ordering is not None and asked.ordering.lstrip("-") in _BY_PROVIDER:
+        order, values = _provider_order(asked.ordering, asked.where)
+    statement = (
+        f"SELECT coalesce(array_agg(p.user_id ORDER BY {_text(order)}), '{{}}')::text FROM catalog_provider AS p"
+        f" {_STANDING} WHERE {conditions.sql}"
+    )
+    ((ids,),) = _rows(statement, [*values, *conditions.values])
+    return str(ids)
+
+
+def _service_conditions(asked: ServiceSearch, tsquery: str | None) -> Conditions:
+    found = Conditions()
+    found.add("s.is_shown")
+    if tsquery is not None:
+        found.add("s.words @@ %s::tsquery", tsquery)
+    if asked.categories is not None:
+        found.add("s.category_id = ANY(%s)", list(asked.categories))
+    for text, value in (
+        ("s.provider_id = %s", asked.provider_id),
+        ("s.price_thousandths >= %s", asked.min_price),
+        ("s.price_thousandths <= %s", asked.max_price),
+    ):
+        if value is not None:
+            found.add(text, value)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,13 +224,13 @@ class ProviderSearch:
     ordering: str | None = None
 
 
-_PROVIDER_ORDERS = {
-    "business_name": "p.business_name, p.user_id",
-    "-business_name": "p.business_name DESC, p.user_id DESC",
-    "years_of_experience": "p.years_of_experience NULLS LAST, p.user_id",
-    "-years_of_experience": "p.years_of_experience DESC NULLS LAST, p.user_id DESC",
-    "created_at": "p.created_at, p.user_id",
-    "-created_at": "p.created_at DESC, p.user_id DESC",
+_PROVIDER_ORDERS: dict[str, Order] = {
+    "business_name": [("p.business_name", ""), ("p.user_id", "")],
+    "-business_name": [("p.business_name", "DESC"), ("p.user_id", "DESC")],
+    "years_of_experience": [("p.years_of_experience", "NULLS LAST"), ("p.user_id", "")],
+    "-years_of_experience": [("p.years_of_experience", "DESC NULLS LAST"), ("p.user_id", "DESC")],
+    "created_at": [("p.created_at", ""), ("p.user_id", "")],
+    "-created_at": [("p.created_at", "DESC"), ("p.user_id", "DESC")],
 }
 
 
@@ -241,9 +252,10 @@ def _providers(asked: ProviderSearch, words: Words | None, start: int, size: int
     conditions = _provider_conditions(asked, words)
     order, values = _provider_order(asked.ordering or _NEWEST, asked.where)
     if asked.ordering is None and words is not None:
-        order, values = "ts_rank(p.words, %s::tsquery) DESC, p.user_id DESC", [words.tsquery]
+        order, values = [("ts_rank(p.words, %s::tsquery)", "DESC"), ("p.user_id", "DESC")], [words.tsquery]
     statement = (
-        f"WITH found AS (SELECT p.user_id, row_number() OVER (ORDER BY {order}) AS place FROM catalog_provider AS p"
+        "WITH found AS (SELECT p.user_id,"
+        f" row_number() OVER (ORDER BY {_text(order)}) AS place FROM catalog_provider AS p"
         f" {_STANDING} WHERE {conditions.sql})"
         " SELECT (SELECT count(*) FROM found),"
         " ARRAY(SELECT user_id FROM found WHERE place > %s AND place <= %s ORDER BY place)"
@@ -275,11 +287,15 @@ def _provider_conditions(asked: ProviderSearch, words: Words | None) -> Conditio
     return found
 
 
-def _provider_order(ordering: str, where: Where) -> tuple[str, list[Any]]:
+def _provider_order(ordering: str, where: Where) -> tuple[Order, list[Any]]:
     if where.near is None or ordering.lstrip("-") != "distance":
         return {**_PROVIDER_ORDERS, **_RATING}[ordering], []
     distance, values = distance_from(where.near)
-    return f"{distance}{' DESC' if ordering.startswith('-') else ''}, p.user_id", values
+    return [(distance, "DESC" if ordering.startswith("-") else ""), ("p.user_id", "")], values
+
+
+def _text(order: Order) -> str:
+    return ", ".join(f"{key} {direction}" for key, direction in order)
 
 
 def _rows(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

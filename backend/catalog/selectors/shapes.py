@@ -35,7 +35,8 @@ def get_service(service_id: int) -> Service:
 
 def show_services(service_ids: Sequence[int], *, near: Point | None = None) -> list[Shown]:
     """These services in this order. Two queries."""
-    found = Service.objects.select_related("provider").in_bulk(service_ids)
+    rows = Service.objects.select_related("provider").defer("head", "words", "provider__words")
+    found = rows.in_bulk(service_ids)
     services = [found[pk] for pk in service_ids if pk in found]
     standings = standings_of({service.provider_id for service in services})
     return [_service(service, standings[service.provider_id], near) for service in services]
