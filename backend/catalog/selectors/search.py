@@ -101,7 +101,8 @@ class _Services:
         """All that match, counted and sorted; None where they are too many."""
         keys = ", ".join(f"{key} AS key{number}" for number, (key, _) in enumerate(self.order))
         order = ", ".join(f"s.key{number} {direction}" for number, (_, direction) in enumerate(self.order))
-        page, values = f"ARRAY(SELECT s.id FROM s ORDER BY {order} OFFSET %s LIMIT %s)", [start, size]
+        page = f"ARRAY(SELECT s.id FROM s ORDER BY {order} OFFSET %s LIMIT %s)"
+        values: list[Any] = [start, size]
         flags: list[Any] = []
         if self.is_ranked:
             keys, flags = f"s.head @@ %s::tsquery AS is_head, {keys}", [self.tsquery]

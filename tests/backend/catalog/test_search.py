@@ -14,6 +14,7 @@ from backend.catalog.models import Category, Openings, Provider, ProviderStandin
 from backend.catalog.selectors import search
 from backend.catalog.selectors.places import OWN_RADIUS_KM, Where
 from backend.catalog.selectors.search import ServiceSearch, search_services
+from backend.catalog.selectors.words import read_words
 from backend.core.geo import Point, haversine_m, project
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +88,7 @@ def looked_at_all(asked: ServiceSearch) -> list[int]:
     """What matches, in its order: one service after the other, in Python."""
     words = {}
     if asked.search:
-        query = search.read_words(asked.search).tsquery
+        query = read_words(asked.search).tsquery
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT id, head @@ %(q)s::tsquery, ts_rank(words, %(q)s::tsquery) FROM catalog_service"
@@ -152,7 +153,7 @@ def _matches(one: Service, asked: ServiceSearch, opens: Openings | None) -> bool
             return False
     if where.free is not None:
         start, end = where.free
-        if opens is not None and not any(one <= start and end <= other for one, other in opens.periods):
+        if opens is not None and not any(one <= start and end <= other for one, other in opens.periods or []):
             return False
     return True
 
