@@ -239,13 +239,17 @@ class TestBlockWhileSending:
         assert get_stay(bo.actor, talk).unread_count == 0
         assert broken() == set()
 
-    def test_opening_and_blocking_at_once_agree(self, people: list[Member]) -> None:
-        """Should be red without the lock of the two; not tried yet."""
-        for place in range(0, 12, 2):
+    def test_opening_and_blocking_wait_for_each_other(self, people: list[Member]) -> None:
+        """Red without the lock of the two."""
+        for place, order in ((0, 1), (2, -1)):
             ana, bo = people[place : place + 2]
             calls: list[Callable[[], object]] = [
                 partial(talk_of, [ana, bo]),
                 partial(blocks.block, actor=bo.actor, user_id=ana.id, now=clock.now()),
-            ]
-            assert not [answer for answer in all_at_once(calls) if isinstance(answer, Exception)]
+            ][::order]
+            with transaction.atomic():
+                calls[0]()
+                rival = in_background(calls[1])
+                until_somebody_waits()
+            assert not isinstance(rival(), Exception)
         assert broken() == set()
