@@ -19,7 +19,12 @@ from tests.support.world import World, make_world
 
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
-    """The database stands already: tests/servers.py copied it from the migrated template."""
+    """The database stands already: tests/servers.py copied it from the migrated template.
+
+    A test's transaction may stay idle for as long as a busy machine takes to make the API at its first request.
+    """
+    options = connection.settings_dict["OPTIONS"]
+    options["options"] += " -c idle_in_transaction_session_timeout=120000"
 
 
 @pytest.fixture(scope="session", autouse=True)

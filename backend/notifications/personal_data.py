@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from backend.accounts import public as accounts
 from backend.core import personal_data
 from backend.core.personal_data import Part
-from backend.notifications.models import Delivery, Device, Inbox, Notification, Preferences
+from backend.notifications.models import Bounce, Delivery, Device, Inbox, Notification, Preferences
 
 
 def export(user_id: int) -> Iterator[Part]:
@@ -34,7 +35,13 @@ def _readable(row: dict[str, object]) -> dict[str, object]:
 
 
 def erase(*, user_id: int, now: datetime) -> None:
-    """All of it goes; what is on its way finds no delivery, and does nothing."""
+    """All of it goes; what is on its way finds no delivery, and does nothing.
+
+    What others were told of this person is theirs, until it is purged.
+    """
+    person = accounts.hold_recipients([user_id]).get(user_id)
+    addresses = [] if person is None else [person.email or "", person.phone_number or ""]
+    Bounce.objects.filter(pk__in=[address.lower() for address in addresses if address]).delete()
     own = Delivery.objects.filter(user_id=user_id)
     own.update(gathered_in=None)
     own.delete()

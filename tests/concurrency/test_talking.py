@@ -87,7 +87,7 @@ def broken() -> set[str]:
 class TestCrowd:
     @pytest.mark.usefixtures("unpooled")
     def test_fifty_send_at_once_in_one_order(self, people: list[Member]) -> None:
-        """Should be red with a conversation read without its lock; not tried yet."""
+        """Seen red with a sender who does not look for what they said already, and with counts after an unlocked insert."""
         talk = talk_of(people)
 
         def speak(place: int) -> list[int]:
@@ -111,7 +111,7 @@ class TestCrowd:
         assert broken() == set()
 
     def test_counts_are_right_after_everything_at_once(self, people: list[Member]) -> None:
-        """Everything that counts, at once. Should be red with a deletion that does not lock; not tried yet."""
+        """Everything that counts, at once. Seen red with a conversation read without its lock."""
         crowd, late = people[:RIVALS], people[8:12]
         talk = talk_of(crowd)
         for who in crowd:
@@ -153,7 +153,7 @@ class TestCrowd:
         assert broken() == set()
 
     def test_the_same_news_are_told_once_by_two_jobs_at_once(self, people: list[Member]) -> None:
-        """T3. Should be red with a job that does not lock the conversation; not tried yet."""
+        """T3. Seen red with a job that does not lock the conversation."""
         talk = talk_of(people[:3])
         say(talk, people[0])
         EventRow.objects.filter(room=f"user:{people[1].id}").delete()
@@ -213,7 +213,7 @@ class TestReadingWhileSomethingGoes:
 
 class TestBlockWhileSending:
     def test_nothing_comes_through_once_the_block_is_answered(self, people: list[Member]) -> None:
-        """Should be red with a block that does not lock the conversations of the two; not tried yet."""
+        """Seen red with a block that leaves open conversations as they are."""
         ana, bo = people[:2]
         talk = talk_of([ana, bo])
         with transaction.atomic():
@@ -227,6 +227,7 @@ class TestBlockWhileSending:
         assert broken() == set()
 
     def test_who_sends_meanwhile_waits_and_is_not_heard(self, people: list[Member]) -> None:
+        """Seen red with a sender who asks who hears them before the lock."""
         ana, bo = people[:2]
         talk = talk_of([ana, bo])
         with transaction.atomic():
@@ -240,7 +241,7 @@ class TestBlockWhileSending:
         assert broken() == set()
 
     def test_opening_and_blocking_wait_for_each_other(self, people: list[Member]) -> None:
-        """Red without the lock of the two."""
+        """Seen red without the lock of the two."""
         for place, order in ((0, 1), (2, -1)):
             ana, bo = people[place : place + 2]
             calls: list[Callable[[], object]] = [

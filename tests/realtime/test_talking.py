@@ -51,7 +51,7 @@ class TestTyping:
         assert [seen["data"]["user_id"] for seen in ana.named("typing")] == [BO]
 
     async def test_is_nothing_to_who_has_blocked_the_other(self, node: RunningNode, backend: StandIn) -> None:
-        """Should be red with frames handed out to everybody in the room; not tried yet."""
+        """Seen red with frames handed out to everybody in the room."""
         open_talk(backend, ANA, BO, is_deaf=True)
         bo = await enter(node, BO)
         open_talk(backend, ANA, BO)
@@ -123,7 +123,7 @@ class TestPresence:
         assert gone["last_seen_at"] is not None
 
     async def test_ends_with_a_node_that_dies(self, world: World, node: RunningNode, backend: StandIn) -> None:
-        """Should be red with notes that do not run out; not tried yet."""
+        """Seen red with notes that do not run out."""
         open_talk(backend, ANA, BO)
         ana = await enter(node, ANA)
         other = await world.node(LIVELY)

@@ -65,7 +65,7 @@ class TestAttachments:
     def test_are_named_once_by_who_uploaded_them_within_a_day(
         self, api: Api, talk: Talk, at: Moment, whose: str
     ) -> None:
-        """Should be red without the uploader, the message or the age in the condition; not tried yet."""
+        """Seen red without the uploader or the age in the condition; what is used already media refuses, too."""
         number: int = upload(api, talk.bo if whose == "another's" else talk.ana).body["id"]
         if whose == "used":
             assert api.as_(talk.ana).post(talk.path, {"attachments": [number]}).status == 201
@@ -116,7 +116,7 @@ class TestAttachments:
 
 class TestPurgeAttachments:
     def test_forgets_what_no_message_named_within_a_day(self, api: Api, talk: Talk, at: Moment) -> None:
-        """Should be red with named ones purged as well; not tried yet."""
+        """Seen red with named ones purged as well."""
         named, unnamed = (upload(api, talk.ana).body["id"] for _ in range(2))
         api.as_(talk.ana).post(talk.path, {"attachments": [named]})
         at.forward(hours=23)

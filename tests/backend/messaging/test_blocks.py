@@ -23,7 +23,7 @@ def blocked(api: Api, talk: Talk) -> Talk:
 
 class TestBlockedMessage:
     def test_reaches_its_sender_alone(self, api: Api, blocked: Talk, at: Moment) -> None:
-        """Should be red with `is_withheld` left out of any of: room, lists, feeds, search, unread; not tried yet."""
+        """Seen red with `is_withheld` left out of any of: room, lists, feeds, search, unread, news."""
         talk = blocked
         heard = talk.events(), lists_of(talk.bo), told(f"user:{talk.bo.id}")
         sent = api.as_(talk.ana).post(talk.path, {"content": "Please answer", "client_id": "a-1"})

@@ -39,7 +39,7 @@ class TestEditMessage:
     def test_is_for_its_sender_within_fifteen_minutes_and_while_it_stands(
         self, api: Api, talk: Talk, stranger: Member, at: Moment
     ) -> None:
-        """Should be red without the comparison with fifteen minutes; not tried yet."""
+        """Seen red without the comparison with fifteen minutes."""
         said = talk.say(talk.ana, "Tomorrow", at)
 
         def edit(who: Member, content: str = "Never", **headers: str) -> tuple[int, str]:
@@ -59,7 +59,7 @@ class TestEditMessage:
 
 class TestDeleteMessage:
     def test_leaves_a_mark_and_is_unread_no_more(self, api: Api, talk: Talk, at: Moment) -> None:
-        """Should be red with unread counts left alone; not tried yet."""
+        """Seen red with unread counts left alone."""
         said = [talk.say(talk.ana, word, at) for word in ("One", "Two", "Three")]
         api.as_(talk.bo).post(f"/conversations/{talk.id}/read/", {"message_id": said[0].id})
         for message in said[:2]:

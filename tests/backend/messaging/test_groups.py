@@ -20,7 +20,7 @@ def contents(api: Api, who: Member, talk: Talk) -> list[str]:
 
 class TestMembers:
     def test_who_joins_sees_what_comes_from_then_on(self, api: Api, group: Talk, stranger: Member, at: Moment) -> None:
-        """Should be red with `since_message_id` left at its default; not tried yet."""
+        """Seen red with `since_message_id` left at its default."""
         before = group.say(group.ana, "Before", at)
         added = api.as_(group.bo).post(f"/conversations/{group.id}/members/", {"user_ids": [stranger.id, group.bo.id]})
         assert (added.status, len(added.body["participants"])) == (200, 4)
@@ -82,7 +82,7 @@ class TestMembers:
 
 class TestTellMembers:
     def test_tells_a_group_at_most_once_a_second(self, group: Talk, at: Moment) -> None:
-        """Should be red with a job for every message; not tried yet."""
+        """Seen red with a job for every message."""
         run_jobs("messaging.tell_members")
         for number in range(5):
             group.say(group.ana, f"{number}", at)

@@ -68,7 +68,7 @@ class TestSnapshots:
     def test_old_and_events_are_new(
         self, api: Api, group: Talk, talk: Talk, stranger: Member, at: Moment, type_: str
     ) -> None:
-        """Should be red with unread counts, watermarks or versions missing in an event; not tried yet."""
+        """Seen red with unread counts, watermarks or versions missing in an event."""
         assert group.cem is not None
         cem = group.cem
         first, second = group.say(group.ana, "One", at), group.say(cem, "Two", at)

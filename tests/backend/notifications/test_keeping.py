@@ -10,7 +10,7 @@ from backend.core.models import JobRow
 from backend.core.timetable import entries
 from backend.notifications import personal_data
 from backend.notifications.jobs import purge
-from backend.notifications.models import Delivery, Device, Inbox, Notification, Preferences
+from backend.notifications.models import Bounce, Delivery, Device, Inbox, Notification, Preferences
 from tests.backend.notifications.conftest import Announce, MakeMember
 from tests.conftest import Moment
 from tests.support.api import Api
@@ -78,7 +78,10 @@ class TestPersonalData:
         assert parts["notifications/notifications.json"][0]["title"] == "News"
         assert parts["notifications/preferences.json"][0]["quiet_from"] == "22:00"
         assert "very-secret" not in json.dumps(parts, default=str)
+        Bounce.objects.create(address=str(amel.user.email).lower(), reason="550", at=at.now)
+        Bounce.objects.create(address="another@example.org", reason="550", at=at.now)
         personal_data.erase(user_id=amel.id, now=at.now)
+        assert Bounce.objects.get().address == "another@example.org"
         forgotten = everything()
         personal_data.erase(user_id=amel.id, now=at.now)
         assert everything() == forgotten
