@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from pytest_django import DjangoDbBlocker
 
+from backend.accounts.models import User
 from backend.core import clock
 from backend.core.errors import NotFound, Problem
 from backend.core.models import EventRow, JobRow
@@ -39,8 +40,7 @@ def people(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
         JobRow.objects.filter(name="messaging.tell_members").delete()
         Conversation.objects.filter(pk__in=opened).delete()
         Block.objects.filter(blocker_id__in=ids).delete()
-        for person in people:
-            person.user.delete()
+        User.objects.filter(pk__in=ids).delete()
 
 
 @pytest.fixture
@@ -150,6 +150,17 @@ class TestCrowd:
         assert all_at_once([partial(live, place) for place in range(len(crowd))]) == [None] * len(crowd)
         with transaction.atomic():
             news.tell_group(conversation_id=talk, now=clock.now())
+        assert broken() == set()
+
+    def test_a_message_that_is_deleted_on_many_devices_at_once_is_uncounted_once(self, people: list[Member]) -> None:
+        """Seen red with a deletion that does not lock the conversation."""
+        talk = talk_of(people[:3])
+        kept, gone = say(talk, people[0], "Kept"), say(talk, people[0], "Gone")
+        delete = partial(messages.delete_message, actor=people[0].actor, message_id=gone.id, now=clock.now())
+        assert all_at_once([delete] * RIVALS) == [None] * RIVALS
+        assert get_stay(people[1].actor, talk).unread_count == 1
+        assert Message.objects.get(pk=gone.id).version == gone.version + 1
+        assert Message.objects.get(pk=kept.id).version == kept.version
         assert broken() == set()
 
     def test_the_same_news_are_told_once_by_two_jobs_at_once(self, people: list[Member]) -> None:

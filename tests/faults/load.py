@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.history import History
-from tests.faults.person import Lost, Person, Unserved
+from tests.faults.person import Lost, Person, Unserved, end
 
 STORY_SECONDS = 300.0
 """A job that takes longer is stuck: that is a broken promise."""
@@ -66,9 +66,7 @@ class Load:
         try:
             await asyncio.gather(*(self._client(zone, person) for zone in self.zones for person in zone.clients))
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await end(*helpers)
 
     async def _client(self, zone: Zone, person: Person) -> None:
         rng = random.Random(self._rng.random())
