@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -25,6 +25,8 @@ class MailServer:
     mails: list[EmailMessage] = field(default_factory=list)
     answer_to_recipient: str = "250 OK"
     answer_to_data: str = "250 OK"
+    on_mail: Callable[[], None] = lambda: None
+    """What happens between taking a mail and saying so."""
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -36,6 +38,7 @@ class MailServer:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        self.on_mail()
         return self.answer_to_data
 
 

@@ -1,5 +1,9 @@
 """Notifications through real workers: once per channel, and one double at most, for a kill between send and mark."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -17,6 +21,7 @@ from backend.notifications.models import Bounce, Delivery, Notification
 from backend.notifications.services import delivering
 from backend.notifications.services.telling import tell
 from backend.notifications.values import NotificationType, Telling
+from tests.servers import ROOT
 from tests.support.outside import MailServer, mail_server
 from tests.support.people import make_member
 from tests.worker.test_jobs import expire, sent
@@ -121,6 +126,37 @@ class TestOnce:
         delivery.refresh_from_db()
         assert (delivery.status, delivery.reason) == ("undelivered", "nobody knows how its last two calls ended")
         assert JobRow.objects.get(pk=job_id).status == "done"
+
+
+WORK = """
+import sys
+import django
+django.setup()
+from worker.running import Runner
+Runner().run(int(sys.argv[1]))
+"""
+
+
+class TestKilledProcess:
+    def test_between_send_and_mark_makes_one_double_under_the_same_name(self, amel: User, server: MailServer) -> None:
+        """A process of its own, killed -9 when the mail server has the mail and has not said so.
+
+        Seen red without the attempt that is written down first: the row did not know that it had been tried.
+        """
+        delivery, job_id = queued(amel)
+        mine = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(server.port), "EMAIL_SECURITY": "none"}
+        worker = subprocess.Popen([sys.executable, "-c", WORK, str(job_id)], env={**os.environ, **mine}, cwd=ROOT)
+        server.on_mail = worker.kill
+        assert worker.wait(30) == -signal.SIGKILL
+        delivery.refresh_from_db()
+        assert (len(server.mails), delivery.status, delivery.attempts) == (1, "queued", 1)
+        server.on_mail = lambda: None
+        expire(job_id)
+        assert [Runner().run(job_id), Runner().run(job_id)] == ["done", None]
+        assert message_ids(server) == [f"<{delivery.key}@localhost>"] * 2
+        delivery.refresh_from_db()
+        assert (delivery.status, delivery.attempts) == ("sent", 2)
+        assert Notification.objects.count() == 1
 
 
 class TestRetries:
