@@ -40,6 +40,7 @@ def marked(world: World) -> World:
 class TestPrivateFields:
     @pytest.mark.parametrize("actor", ACTORS)
     def test_are_in_no_answer_to_anybody_else(self, marked: World, actor: str) -> None:
+        """Z4. Seen red with telephone numbers in the directory of people."""
         allowed = {mark(column, actor) for column in OWN}
         allowed |= {mark("phone_number", side) for side in ("client", "assistant") if actor in MAY_CALL}
         hidden = [mark(column, name) for columns in PRIVATE.values() for column in columns for name in marked.members]

@@ -5,7 +5,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -30,7 +30,9 @@ SETTINGS = {
     "REDIS_URL": "",
     "ENVIRONMENT": "development",
     "CLOCK_MOVABLE": "true",
-    "RATE_LIMITS": "false",
+    "RATE_LIMITS": "true",
+    "LIMIT_PER_ADDRESS_PER_MINUTE": "1000000",
+    "LIMIT_PER_USER_PER_MINUTE": "1000000",
     "TRUSTED_PROXIES": "127.0.0.0/8",
     "ACCESS_TOKEN_MINUTES": "60",
     "WAVE_SIZE": "200",
@@ -38,7 +40,7 @@ SETTINGS = {
     "MESSAGE_PUSH_SECONDS": "1",
     "BACKEND_WORKERS": "2",
 }
-"""Every person has an address of their own, a wave asks a crowd, and timers run all the time."""
+"""Every person has an address of their own, every request asks Redis, a wave asks a crowd, timers run all the time."""
 
 LOOKED_AT_SECONDS = 0.2
 """Every process looks at the test clock ten times a second."""
@@ -96,9 +98,9 @@ def all_at_once(act: Callable[[str], object], names: Iterable[str]) -> None:
 class Run:
     """A stretch of time with people on the platform. `async with`: everyone goes home at its end."""
 
-    def __init__(self, field: Field, *, seed: int = 0, path: Path | None = None) -> None:
+    def __init__(self, field: Field, *, seed: int = 0, history: History | None = None) -> None:
         self.field = field
-        self.history = History(path)
+        self.history = history or History()
         self.rng = random.Random(seed)
         self.people: list[Person] = []
         self.checker = Checker(field.environment["DATABASE_OWNER_URL"], field.inside, self.history)
@@ -148,24 +150,37 @@ class Run:
         return made
 
     async def under(
-        self, faults: Sequence[Fault], zones: list[Zone], *, jobs: int, overlap_s: float = 0, seed: int = 0
+        self,
+        faults: Sequence[Fault],
+        zones: list[Zone],
+        *,
+        jobs: int,
+        overlap_s: float = 0,
+        seed: int = 0,
+        meanwhile: Sequence[Coroutine[Any, Any, None]] = (),
     ) -> Load:
-        """Play so many jobs, strike in the midst of them, and judge when all is at rest.
+        """Play so many jobs, strike in the midst of them, and judge when all is at rest, `meanwhile` too.
 
         Faults follow each other, spread over the jobs; with `overlap_s` the next one comes so many seconds after the
         beginning of the one before.
         """
         load = Load(zones, self.history, seed=seed, jobs=jobs)
         playing = asyncio.create_task(load.run())
+        others = [asyncio.create_task(one) for one in meanwhile]
         struck = []
         for number, fault in enumerate(faults, 1):
             while load.begun < jobs * number / (len(faults) + 1) and not playing.done() and not overlap_s:
                 await asyncio.sleep(0.02)
             struck.append(asyncio.create_task(self.strike(fault)))
             await asyncio.wait(struck, timeout=overlap_s or None)
-        await asyncio.gather(playing, *struck)
+        await asyncio.gather(playing, *struck, *others)
         await self.checker.judge(self.people, load.ledger)
         return load
+
+    async def hold(self) -> None:
+        """Every promise held, as far as anybody saw."""
+        await self.checker.judge(self.people)
+        assert not self.history.broken, self.history.told()
 
     async def strike(self, fault: Fault) -> None:
         began = time.monotonic()

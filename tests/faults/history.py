@@ -10,19 +10,26 @@ from typing import Any
 class History:
     """Writes every act and every observation; keeps the broken promises."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, beside: "History | None" = None) -> None:
+        """`beside`: the history of the whole run, which is told everything as well."""
         self.broken: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
         self._file = path.open("w") if path else None
+        self._beside = beside
 
     def write(self, what: str, **facts: Any) -> None:
         self.counts[what] += 1
+        if self._beside is not None:
+            self._beside.write(what, **facts)
         if self._file is not None:
             print(json.dumps({"at": round(time.time(), 4), "what": what, **facts}, default=str), file=self._file)
 
     def blame(self, promise: str, **facts: Any) -> None:
         """A promise was seen broken."""
-        self.broken.append({"at": time.time(), "promise": promise, **facts})
+        one = {"at": time.time(), "promise": promise, **facts}
+        self.broken.append(one)
+        if self._beside is not None:
+            self._beside.broken.append(one)
         self.write("broken", promise=promise, **facts)
 
     def told(self, most: int = 10) -> str:

@@ -139,6 +139,23 @@ def _say(*, user_id: int, conversation_id: int, count: int, characters: int) -> 
         public.send_message(actor=actor, conversation_id=conversation_id, content=content, now=clock.now())
 
 
+def _acknowledge(*, user_id: int, conversation_id: int, count: int) -> None:
+    """So many events in one transaction, and nothing else: this person's phone has got what was said last."""
+    from django.db import transaction
+
+    from backend.core import clock
+    from backend.core.outbox import emit_all
+    from backend.messaging.models import Conversation
+    from shared_contracts.events import MessageDelivered
+    from shared_contracts.rooms import conversation_room
+
+    last = Conversation.objects.get(pk=conversation_id).last_message_id or 0
+    now = clock.now()
+    got = MessageDelivered(conversation_id=conversation_id, user_id=user_id, message_id=last, at=now)
+    with transaction.atomic():
+        emit_all([(got, [conversation_room(conversation_id)])] * count, now=now)
+
+
 def _remove_member(*, conversation_id: int, user_id: int) -> float:
     from backend.core import clock
     from backend.messaging import public
@@ -190,6 +207,7 @@ _DEEDS = {
         _locate,
         _talk,
         _say,
+        _acknowledge,
         _remove_member,
         _deactivate,
         _set_roles,

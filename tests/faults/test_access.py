@@ -56,7 +56,9 @@ class TestLostAccess:
             assert await self._closed(inactive, within) - deactivated_at <= within
             assert await talker.until(lambda: talker.rooms[room].over, within)
             assert time.time() - removed_at <= within
-            await asyncio.sleep(max(0, demoted_at + within - time.time()))
+            own = manager.rooms[f"user:{manager.id}"]
+            assert await manager.until(lambda: "access.changed" in {type_ for _, type_, _ in own.heard}, within)
+            await asyncio.sleep(min(AT_ONCE_SECONDS, max(0, demoted_at + within - time.time())))
             assert (await manager.command("leave", room=CONSOLE))["code"] == "not_joined"
             for person in (leaver, inactive):
                 assert (await person.try_once("GET", "/me/"))[0] == 401

@@ -8,21 +8,26 @@ the node does not fill and heads that it does not ask (Redis), Django's own answ
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import psycopg
 
 from tests.faults import faults
 from tests.faults.faults import Fault
 from tests.faults.harness import PLACES, Field, Run
-from tests.faults.load import Load, Zone
+from tests.faults.load import Load
 from tests.faults.person import Person
+
+Meanwhile = Callable[[Run], Coroutine[Any, Any, None]]
 
 RESUMED_SECONDS = 30
 """A killed worker's job is begun again within this time: its lease lasts twenty."""
 
 JOBS = 40
 """Each makes some twenty-five events."""
+RECEIPTS, AT_ONCE = 1000, 20
+"""As many again, a few in each transaction, for two people who listen."""
 EVENTS = "SELECT count(*) FROM core_event"
 LEASED = """
     SELECT count(*) FROM core_job WHERE name = 'dispatch.offer_next_wave' AND lease_until > clock_timestamp()
@@ -38,30 +43,39 @@ RESUMED = """
 
 
 async def _play(
-    run: Run, struck: Sequence[Fault], *, jobs: int, zones: list[Zone] | None = None, overlap: float = 0
+    run: Run, struck: Sequence[Fault], *, jobs: int, overlap: float = 0, meanwhile: Sequence[Meanwhile] = ()
 ) -> Load:
     """A town of two zones works through so many jobs while these faults strike. Everything is judged."""
-    zones = zones or await run.town(2, clients=8, assistants=8)
-    load = await run.under(struck, zones, jobs=jobs, overlap_s=overlap)
+    zones = await run.town(2, clients=8, assistants=8)
+    load = await run.under(struck, zones, jobs=jobs, overlap_s=overlap, meanwhile=[one(run) for one in meanwhile])
     assert not run.history.broken, run.history.told()
     assert load.finished == load.begun >= jobs
     return load
 
 
 class TestKilledProcesses:
-    def test_nothing_is_lost_when_each_is_killed_in_the_midst_of_1000_events(self, field: Field) -> None:
+    def test_nothing_is_lost_when_each_is_killed_in_the_midst_of_2000_events(self, field: Field) -> None:
         """R1, R2, T2, D5."""
         asyncio.run(self._kill_each(field))
 
     async def _kill_each(self, field: Field) -> None:
         async with Run(field) as run:
-            zones = await run.town(2, clients=8, assistants=8)
-            interrupted = asyncio.create_task(_interrupt_jobs(run))
             killed = [faults.kill(name) for name in ("relay", "realtime", "backend", "worker")]
             began = run.checker.rows(EVENTS)
-            await _play(run, killed, jobs=JOBS, zones=zones)
-            await interrupted
-            assert run.checker.rows(EVENTS)[0][0] - began[0][0] >= 1000
+            await _play(run, killed, jobs=JOBS, meanwhile=[_interrupt_jobs, _acknowledge])
+            assert run.checker.rows(EVENTS)[0][0] - began[0][0] >= 2000
+
+
+async def _acknowledge(run: Run) -> None:
+    """One of two people's phone says all the time that it has got what was said."""
+    people = await run.gather("client", 2, PLACES[-2])
+    await run.connect(people)
+    talk = await run.inside("talk", user_ids=[person.id for person in people], title="Receipts")
+    assert all([await person.join(f"conversation:{talk}") for person in people])
+    await run.inside("say", user_id=people[0].id, conversation_id=talk, count=1, characters=20)
+    for _ in range(RECEIPTS // AT_ONCE):
+        await run.inside("acknowledge", user_id=people[1].id, conversation_id=talk, count=AT_ONCE)
+        await asyncio.sleep(0.4)
 
 
 async def _interrupt_jobs(run: Run) -> None:
@@ -173,10 +187,7 @@ class TestPairs:
 
         async def play() -> None:
             async with Run(pairs) as run:
-                zones = await run.town(2, clients=8, assistants=8)
-                talking = asyncio.create_task(_talk_at_once(run))
                 killed = [faults.kill(name) for name in ("relay", "worker-2", "backend-2", "realtime")]
-                await _play(run, killed, jobs=30, zones=zones)
-                await talking
+                await _play(run, killed, jobs=30, meanwhile=[_talk_at_once])
 
         asyncio.run(play())

@@ -89,7 +89,7 @@ class TestSlowQueries:
     def test_do_not_stop_the_rest(self, field: Field) -> None:
         """L3: those who read a locked table are told in two seconds that it is not available; nobody else waits.
 
-        Should be red when who waits for the database keeps the turn of another; not tried yet.
+        Seen red when who waits for the database keeps the turn of another.
         """
         asyncio.run(self._lock(field))
 

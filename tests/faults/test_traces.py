@@ -16,7 +16,7 @@ CAUSED = """
 
 class TestRequestIds:
     def test_go_from_the_request_through_its_jobs_to_the_phone(self, field: Field) -> None:
-        """O8. Should be red with a job that runs without its row's request id; not tried yet."""
+        """O8. Seen red with a job that runs without its row's request id."""
         asyncio.run(self._follow(field))
 
     async def _follow(self, field: Field) -> None:
