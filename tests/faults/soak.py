@@ -19,6 +19,7 @@ from tests.faults import faults
 from tests.faults.harness import PLACES, Field, Run
 from tests.faults.history import History
 from tests.faults.load import Load, Zone
+from tests.faults.slots import Slots
 from tests.faults.test_absence import miss
 from tests.faults.test_accept import race
 from tests.faults.test_rolling import roll
@@ -53,6 +54,7 @@ class Soak:
 
     async def last(self) -> None:
         zones = await self.run.town(4, clients=8, assistants=8)
+        self.slots = await Slots.open(self.run)
         while time.monotonic() < self.until:
             self.rounds += 1
             await self._round(zones)
@@ -95,12 +97,13 @@ class Soak:
         for zone in zones:
             ids = [person.id for person in zone.assistants]
             await self.run.inside("locate", user_ids=ids, lat=zone.lat, lng=zone.lng)
+        await self.slots.renew()
         await self.run.connect(self.run.people)
 
     async def _round(self, zones: list[Zone]) -> None:
         """A load without end, some faults in the midst of it, rest, and the judgement."""
         load = Load(zones, self.run.history, seed=self.rng.getrandbits(32), jobs=10**9)
-        playing = asyncio.create_task(load.run())
+        playing, selling = asyncio.create_task(load.run()), asyncio.create_task(self.slots.sell())
         lasting: dict[str, asyncio.Task[None]] = {}
         for _ in range(FAULTS_A_ROUND):
             await asyncio.sleep(self.pause_s)
@@ -116,9 +119,11 @@ class Soak:
         await asyncio.gather(*lasting.values())
         await asyncio.sleep(min(self.pause_s, 5))
         load.stop()
-        await playing
+        self.slots.stop()
+        await asyncio.gather(playing, selling)
         self.outcomes += load.ledger.outcomes
         await self.run.checker.judge(self.run.people, load.ledger)
+        await self.slots.judge()
         for person in self.run.people:
             person.forget_the_past()
 
@@ -154,6 +159,7 @@ def _summary(soak: Soak, path: Path) -> int:
     say("")
     for name, times in sorted(soak.struck.items()):
         say(f"  {name:<22} {times:>4}")
+    say(f"  times sold             {len(soak.slots.sold):>4}, each wanted by {len(soak.slots.crowd)}")
     for outcome, jobs in sorted(soak.outcomes.items()):
         say(f"  jobs {outcome:<17} {jobs:>4}")
     answers = soak.answers.copy()

@@ -219,8 +219,9 @@ def delete_resource(request: HttpRequest, resource_id: Id) -> Status[None]:
     "/providers/{provider_id}/resources/", response=Page[ResourceOut], auth=None, operation_id="listProviderResources"
 )
 def list_resources(request: HttpRequest, provider_id: Id, filters: Query[PageIn]) -> dict[str, Any]:
-    """The chairs of a provider that take bookings. One whom nobody ever booked has none yet, and can be booked."""
-    return paginate(request, calendars.list_resources_of(provider_id), filters, out=_resource)
+    """The chairs of a provider that take bookings. Everybody starts with one."""
+    rows = resources.shown_resources_of(provider_id=provider_id, now=clock.now())
+    return paginate(request, rows, filters, out=_resource)
 
 
 @router.get("/me/booking-policy/", response=PolicyOut, auth=auth.provider, operation_id="readBookingPolicy")

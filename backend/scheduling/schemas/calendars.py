@@ -213,7 +213,9 @@ class SlotFiltersIn(QueryIn):
 class SlotOut(Out):
     starts_at: datetime = Field(examples=["2030-05-16T09:00:00+01:00"])
     ends_at: datetime = Field(examples=["2030-05-16T09:30:00+01:00"])
-    resources: list[int] = Field(description="The chairs that are free then.")
+    resources: list[int] = Field(
+        description="The chairs that are free then; empty as long as nobody has looked at the provider's first one."
+    )
 
 
 class SlotsOut(Out):

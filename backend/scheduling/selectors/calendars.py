@@ -48,12 +48,6 @@ def must_be_provider(provider_id: int) -> None:
         raise NotFound
 
 
-def list_resources_of(provider_id: int) -> QuerySet[Resource]:
-    """Those that take bookings. Raises NotFound for who is no provider. One query before the list's own."""
-    must_be_provider(provider_id)
-    return resources_of(provider_id, active_only=True)
-
-
 def get_own_resource(actor: Actor, resource_id: int) -> Resource:
     """A chair of this provider, or of any for managers. Raises NotFound. One query."""
     resource = Resource.objects.filter(pk=resource_id, deleted_at=None).first()

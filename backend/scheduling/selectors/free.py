@@ -28,7 +28,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Free slots in order, their start and end in the zone, each with the chairs that are free then."""
+    """Free slots in order, their start and end in the zone, each with the chairs that are free then.
+
+    No chairs: the one that every provider starts with is not made yet.
+    """
 
     time_zone: str
     duration: timedelta
@@ -59,7 +62,7 @@ def free_slots_of(provider_id: int, asked: Asked, *, now: datetime) -> Found:
             by_start[start].append(chair)
     found = [
         # The end is reckoned in UTC: the clock on the wall may jump in between.
-        (start.astimezone(zone), (start + duration).astimezone(zone), by_start[start])
+        (start.astimezone(zone), (start + duration).astimezone(zone), [chair for chair in by_start[start] if chair])
         for start in sorted(by_start)
     ]
     return Found(zone.key, duration, found)

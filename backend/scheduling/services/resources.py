@@ -38,6 +38,15 @@ def resources_of(*, provider_id: int, now: datetime) -> list[Resource]:
     return list(calendars.resources_of(provider_id)) or first_resource(provider_id, now=now)
 
 
+def shown_resources_of(*, provider_id: int, now: datetime) -> list[Resource]:
+    """Those that anybody may book: at least the one that a provider starts with, unless they switched it off.
+
+    Raises NotFound for who is no provider. Two queries.
+    """
+    calendars.must_be_provider(provider_id)
+    return [one for one in resources_of(provider_id=provider_id, now=now) if one.is_active]
+
+
 @dataclass(frozen=True, slots=True)
 class Chair:
     """What a provider says of a chair. `user_id`: the crew member who works there."""
