@@ -71,7 +71,10 @@ class TestBothSidesAtOnce:
 
     @pytest.mark.parametrize("number", range(4))
     def test_show_each_review_once(self, people: tuple[Member, Member], number: int) -> None:
-        """Reveal against write: both are shown, counted and told once."""
+        """Reveal against write: both are shown, counted and told once.
+
+        Seen red when what is shown already is revealed again.
+        """
         author, provider = people
         reference, begun = f"booking:{number + 1}", clock.now()
         public.record_finished_work(
@@ -116,7 +119,7 @@ class TestRemovingAtOnce:
         assert public.standings_of([provider.id])[provider.id] == public.Standing(Decimal("5.00"), 1, 2)
 
     def test_of_what_waits_is_never_shown(self, people: tuple[Member, Member]) -> None:
-        """Removed against revealed: either way it counts no more."""
+        """Removed against revealed: either way it counts no more. Seen red when a removed one is revealed."""
         author, provider = people
         manager, begun = make_member("manager"), clock.now()
         public.record_finished_work(

@@ -192,7 +192,7 @@ class TestProviders:
         assert mine.put("/me/provider/", {}).body["business_name"] == ""
 
     def test_show_how_they_are_reached_only_where_they_want(self, api: Api, provider: Member) -> None:
-        """Should be red without the condition on `contact_public`; not tried yet."""
+        """Seen red without the condition on `contact_public`."""
         path = f"/providers/{provider.id}/"
         assert (api.get(path).body["email"], api.get(path).body["phone_number"]) == (None, None)
         api.as_(provider).patch("/me/provider/", {"contact_public": True})

@@ -1,5 +1,6 @@
 """The iCalendar feed, read by a strict reader and by a calendar that subscribes to it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -89,7 +90,7 @@ class TestFeed:
         booking = shop.book(client, notes="a")
         refresh()
         other = shop.book(client, shop.tomorrow + DAY)
-        for step in (
+        steps: tuple[Callable[[], object], ...] = (
             lambda: shop.confirm(booking),
             lambda: progress.edit_booking(
                 actor=client.actor, booking_id=booking.pk, changes={"notes": "b"}, versions=None, now=shop.now
@@ -99,7 +100,8 @@ class TestFeed:
             lambda: shop.move(booking, shop.provider, shop.tomorrow + 3 * DAY),
             lambda: progress.unconfirm_booking(actor=shop.provider.actor, booking_id=booking.pk, now=shop.now),
             lambda: shop.cancel(other, client),
-        ):
+        )
+        for step in steps:
             shop.at.forward(minutes=1)
             step()
             refresh()
