@@ -8,6 +8,8 @@ the row. A kill between the call and the completion leaves the outcome unknown: 
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import structlog
@@ -26,6 +28,8 @@ from worker.connections import DATABASE_AWAY
 LONGEST_PAUSE = timedelta(minutes=10)
 ERROR_CHARACTERS = 500
 RENEW_SECONDS = LEASE_SECONDS / 4
+TURN_SECONDS = 2.0
+"""Longest wait of a bulk job for those before it: whoever takes long holds up the others no longer than this."""
 MOST_UNKNOWN_CALLS = 2
 """At most one double: of two calls nobody knows how they ended, and there is no third."""
 
@@ -57,6 +61,7 @@ class Runner:
     def __init__(self) -> None:
         self._held: set[tuple[int, int]] = set()
         """Id and fence of every job that runs."""
+        self._turn = threading.Lock()
 
     @property
     def running(self) -> int:
@@ -96,6 +101,16 @@ class Runner:
             finally:
                 close_old_connections()
 
+    @contextmanager
+    def _in_turn(self, row: JobRow) -> Iterator[None]:
+        """Of bulk jobs one works at a time: Python runs one thread at once, and critical jobs would wait for all."""
+        is_mine = row.queue == Queue.BULK and self._turn.acquire(timeout=TURN_SECONDS)
+        try:
+            yield
+        finally:
+            if is_mine:
+                self._turn.release()
+
     def _attempt(self, row: JobRow) -> str:
         definition = _definition(row)
         metrics.JOB_START_DELAY.labels(row.queue).observe(max(0.0, (clock.now() - row.run_at).total_seconds()))
@@ -107,7 +122,7 @@ class Runner:
             if definition.is_outside:
                 _reach_out(row, definition)
             else:
-                with transaction.atomic():
+                with self._in_turn(row), transaction.atomic():
                     definition.run(now=clock.now(), **row.arguments)
                     _complete(row)
         except _LostError:

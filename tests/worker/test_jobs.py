@@ -17,8 +17,9 @@ from backend.core.models import EventRow, JobRow
 from backend.core.outbox import emit
 from backend.core.request_context import request_id
 from shared_contracts.events import SessionEnded
+from shared_contracts.jobs import Queue
 from tests.conftest import Moment
-from tests.worker.conftest import execute, running, write_job
+from tests.worker.conftest import execute, running, until, write_job
 from worker.running import LONGEST_PAUSE, Runner
 
 NAME = "tests.do_something"
@@ -67,6 +68,32 @@ class TestRunner:
             thread.join()
         assert sorted(outcomes, key=str) == [None, None, None, None, "done"]
         assert EventRow.objects.count() == 1
+
+    @pytest.mark.parametrize(("patience", "at_once"), [(60, 1), (0.01, 2)])
+    def test_bulk_jobs_take_turns_and_critical_ones_do_not(
+        self, monkeypatch: pytest.MonkeyPatch, patience: float, at_once: int
+    ) -> None:
+        """Nobody waits for ever for one that takes long. Seen red without turns, and with turns for all jobs."""
+        monkeypatch.setattr("worker.running.TURN_SECONDS", patience)
+        held, go_on = threading.Semaphore(0), threading.Event()
+
+        @jobs.job("tests.hold", queue=Queue.BULK)
+        def hold(**_: object) -> None:
+            held.release()
+            assert go_on.wait(10)
+
+        runner, ids = Runner(), [sent(write_job("tests.hold")) for _ in range(2)]
+        threads = [threading.Thread(target=runner.run, args=(job_id,)) for job_id in ids]
+        threads[0].start()
+        assert held.acquire(timeout=10)
+        threads[1].start()
+        until(lambda: runner.running == 2)
+        assert runner.run(sent(write_job(NAME))) == "done"
+        assert held.acquire(timeout=10 if at_once == 2 else 0.05) is (at_once == 2)
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert [row.status for row in JobRow.objects.all()] == ["done"] * 3
 
     def test_hands_over_the_moment_the_arguments_and_the_cause(self, at: Moment) -> None:
         seen: list[Any] = []

@@ -59,46 +59,70 @@ def message_feed(
 
 
 # The newest messages below an edge are those of the conversations whose newest one below it is newest: each of so many
-# conversations contributes one at least. So one look per conversation finds these, and only they are read. `{0}` is the
-# order, `{1}` the comparison with the edge. Whose search it is reads through the index of words instead.
-_OWN = """
-    SELECT said.id FROM (
-        SELECT member.conversation_id, member.since_message_id, newest.id FROM messaging_member AS member
-        CROSS JOIN LATERAL (
-            SELECT message.id FROM messaging_message AS message
-            WHERE message.conversation_id = member.conversation_id AND message.id {1} %(edge)s
-                AND message.id > member.since_message_id
-                AND (NOT message.is_withheld OR message.sender_id = %(user)s)
-            ORDER BY message.id {0} LIMIT 1
-        ) AS newest
-        WHERE member.user_id = %(user)s AND member.left_at IS NULL
-        ORDER BY newest.id {0} LIMIT %(count)s
-    ) AS talk
+# conversations contributes one at least. So one look per conversation finds these, and only they are read. `{order}`
+# and `{comparison}` go from the edge. Whose search it is reads through the index of words instead.
+_TALKS = """
+    SELECT member.conversation_id, member.since_message_id, newest.id FROM messaging_member AS member
     CROSS JOIN LATERAL (
         SELECT message.id FROM messaging_message AS message
-        WHERE message.conversation_id = talk.conversation_id AND message.id {1} %(edge)s
+        WHERE message.conversation_id = member.conversation_id AND message.id {comparison} %(edge)s
+            AND message.id > member.since_message_id
+            AND (NOT message.is_withheld OR message.sender_id = %(user)s)
+        ORDER BY message.id {order} LIMIT 1
+    ) AS newest
+    WHERE member.user_id = %(user)s AND member.left_at IS NULL
+    ORDER BY newest.id {order} LIMIT %(count)s
+"""
+# Where there is no edge yet, the conversations know it themselves, as `membership.last_seen_by` says.
+_LATEST_TALKS = """
+    SELECT member.conversation_id, member.since_message_id FROM messaging_member AS member
+    JOIN messaging_conversation AS talk ON talk.id = member.conversation_id
+    WHERE member.user_id = %(user)s AND member.left_at IS NULL
+        AND greatest(talk.last_message_id, member.withheld_message_id) > member.since_message_id
+    ORDER BY greatest(talk.last_message_id, member.withheld_message_id) DESC LIMIT %(count)s
+"""
+_SAID = """
+    SELECT said.id FROM ({talks}) AS talk
+    CROSS JOIN LATERAL (
+        SELECT message.id FROM messaging_message AS message
+        WHERE message.conversation_id = talk.conversation_id AND message.id {comparison} %(edge)s
             AND message.id > talk.since_message_id
             AND (NOT message.is_withheld OR message.sender_id = %(user)s)
-        ORDER BY message.id {0} LIMIT %(count)s
+        ORDER BY message.id {order} LIMIT %(count)s
     ) AS said
-    ORDER BY said.id {0} LIMIT %(count)s
+    ORDER BY said.id {order} LIMIT %(count)s
+"""
+
+FEW = 2000
+"""So many messages are searched word by word: everybody's index would hold those of everybody."""
+_ALL = """
+    SELECT message.id FROM messaging_member AS member
+    JOIN messaging_message AS message ON message.conversation_id = member.conversation_id
+    WHERE member.user_id = %s AND member.left_at IS NULL AND message.id > member.since_message_id
+        AND (NOT message.is_withheld OR message.sender_id = %s)
+    LIMIT %s
 """
 
 
 def own_message_feed(*, actor: Actor, asked: OwnMessagesIn, request: HttpRequest, now: datetime) -> dict[str, Any]:
-    """One part of everything said in one's own conversations, newest first. Four queries, three with `search`."""
+    """One part of everything said in one's own conversations, newest first. Four queries."""
     if asked.search:
         messages = _containing(_own(actor), asked.search)
     else:
         backwards, edge = read_cursor(asked.cursor)
-        order, comparison = ("", ">") if backwards else ("DESC", "<")
+        words = {"order": "", "comparison": ">"} if backwards else {"order": "DESC", "comparison": "<"}
+        talks = _LATEST_TALKS if edge is None else _TALKS.format(**words)
         values = {"user": actor.id, "edge": edge or 2**63 - 1, "count": asked.page_size + 1}
-        ids = [row[0] for row in run(_OWN.format(order, comparison), values)]
+        ids = [row[0] for row in run(_SAID.format(talks=talks, **words), values)]
         messages = Message.objects.filter(pk__in=ids)
     return feed(request, messages, asked, out=partial(views_of, linked_at=now))
 
 
 def _own(actor: Actor) -> QuerySet[Message]:
+    """All that this person may see: a few as they are, many by a condition. One query."""
+    ids = [pk for (pk,) in run(_ALL, [actor.id, actor.id, FEW + 1])]
+    if len(ids) <= FEW:
+        return Message.objects.filter(pk__any=ids)
     stays = Member.objects.filter(
         user_id=actor.id, conversation_id=OuterRef("conversation_id"), left_at=None, since_message_id__lt=OuterRef("pk")
     )

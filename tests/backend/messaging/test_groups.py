@@ -27,11 +27,13 @@ class TestMembers:
         assert group.events()[-1] == ("member.added", {"user": {"id": stranger.id, "name": "Stranger"}})
         assert contents(api, stranger, group) == []
         assert api.as_(stranger).get(f"/messages/{before.id}/").status == 404
-        assert api.as_(stranger).get("/messages/").body["results"] == []
+        for asked in ({}, {"search": "before"}):
+            assert api.as_(stranger).get("/messages/", **asked).body["results"] == []
         assert api.as_(stranger).get("/conversations/").body["results"][0]["last_message"] is None
         assert api.as_(stranger).post(group.path, {"content": "Yes", "reply_to": before.id}).status == 422
         group.say(group.ana, "After", at)
         assert contents(api, stranger, group) == ["After"]
+        assert [row["content"] for row in api.as_(stranger).get("/messages/").body["results"]] == ["After"]
         assert api.as_(stranger).get("/conversations/").body["results"][0]["unread_count"] == 1
         assert broken(at) == set()
 

@@ -6,6 +6,7 @@ from pytest_django import DjangoAssertNumQueries
 from backend.core.references import SUBJECT_PEOPLE
 from backend.messaging import public
 from backend.messaging.models import Conversation
+from backend.messaging.selectors import messages
 from tests.backend.messaging.conftest import MakeMember, Talk, broken, lists_of
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
@@ -143,9 +144,12 @@ class TestOwnMessages:
         assert ids(mine.get(third.body["previous"])) == ids(second)
         assert ids(mine.get(second.body["previous"])) == ids(first)
 
+    @pytest.mark.parametrize("few", [0, 2000])
     def test_search_finds_words_in_ones_own_conversations(
-        self, api: Api, talk: Talk, said: list[int], stranger: Member
+        self, api: Api, talk: Talk, said: list[int], stranger: Member, few: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """By the index of everybody's words, and word by word where one has few messages."""
+        monkeypatch.setattr(messages, "FEW", few)
         mine = api.as_(talk.bo)
         assert ids(mine.get("/messages/", search="PETROL")) == said[::-1]
         assert ids(mine.get("/messages/", search="word3")) == [said[3]]
@@ -162,6 +166,8 @@ class TestOwnMessages:
         for size in (1, 7):
             with django_assert_num_queries(5):
                 assert len(ids(api.as_(talk.bo).get("/messages/", page_size=size))) == size
+            with django_assert_num_queries(5):
+                assert len(ids(api.as_(talk.bo).get("/messages/", page_size=size, search="petrol"))) == size
 
     def test_one_is_read_by_members_only(
         self, api: Api, talk: Talk, said: list[int], stranger: Member, at: Moment
