@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from backend.core import clock
@@ -15,7 +15,7 @@ from backend.notifications.services import reading
 from backend.notifications.services.telling import tell
 from backend.notifications.values import NotificationType, Telling
 from shared_contracts.rooms import user_room
-from tests.concurrency.rivals import RIVALS, all_at_once, committed
+from tests.concurrency.rivals import RIVALS, all_at_once, committed, in_background, until_somebody_waits
 from tests.support.people import Member, make_member
 
 
@@ -69,3 +69,13 @@ class TestTelling:
         unread = Notification.objects.filter(user_id=ana.id, is_shown=True, read_at=None).count()
         assert (Inbox.objects.get(pk=ana.id).unread, counts(ana)[-1]) == (unread, unread)
         connection.close()
+
+    def test_reading_all_waits_for_what_is_being_told(self, people: list[Member]) -> None:
+        """Seen red without the inbox's lock: what came in between stayed unread, though the list had shown it."""
+        ana = people[0]
+        with transaction.atomic():
+            telling([ana], "announcement:1")()
+            reading_all = in_background(partial(reading.mark_all_read, actor=ana.actor, now=clock.now()))
+            until_somebody_waits()
+        assert reading_all() == 1
+        assert (Inbox.objects.get(pk=ana.id).unread, counts(ana)) == (0, [1, 0])

@@ -95,6 +95,7 @@ class TestMail:
     def test_one_that_is_not_needed_goes_to_proved_addresses_only(
         self, amel: Member, at: Moment, announce: Announce
     ) -> None:
+        """Seen red without the look at the proof."""
         User.objects.filter(pk=amel.id).update(email_verified_at=None)
         announce(amel)
         assert states() == []
@@ -124,6 +125,7 @@ class TestMail:
     def test_is_sent_once_though_its_job_runs_again(
         self, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
     ) -> None:
+        """Seen red with a delivery that is not marked as sent."""
         delivery = needed(amel, at)
         run_jobs("notifications.deliver")
         assert delivering.prepare(delivery_id=delivery.pk, now=at.now) is None
@@ -131,6 +133,7 @@ class TestMail:
         assert len(mailoutbox) == 1
 
     def test_an_attempt_is_written_down_before_it_is_made_and_keeps_its_key(self, amel: Member, at: Moment) -> None:
+        """Seen red with attempts that are not counted first."""
         delivery = needed(amel, at)
         for attempt in (1, 2):
             assert delivering.prepare(delivery_id=delivery.pk, now=at.now) is not None
@@ -157,6 +160,7 @@ class TestSms:
         ]
 
     def test_is_not_sent_a_day_late(self, amel: Member, at: Moment, texts: list[tuple[str, str]]) -> None:
+        """Seen red without a look at how late it is."""
         prefer(amel, at, choices={"assistance.accepted": {"sms": True}})
         telling = Telling(NotificationType.ASSISTANCE_ACCEPTED, [amel.id], {"assistant": "Karim"})
         tell(telling, source="event:1", now=at.now)
@@ -168,6 +172,7 @@ class TestSms:
 
 class TestQuietHours:
     def test_hold_back_what_is_not_urgent(self, amel: Member, at: Moment, announce: Announce) -> None:
+        """Seen red with everything due at once."""
         User.objects.filter(pk=amel.id).update(time_zone="Africa/Algiers")
         prefer(
             amel,
@@ -190,6 +195,7 @@ class TestDailyEmail:
     def test_gathers_a_day_in_one_mail(
         self, amel: Member, at: Moment, announce: Announce, mailoutbox: list[EmailMultiAlternatives]
     ) -> None:
+        """Seen red with what was gathered left waiting."""
         prefer(amel, at, daily_email=True)
         announce(amel, title="First", text="1")
         announce(amel, source="announcement:2", title="Second <b>", text="2")
@@ -213,6 +219,7 @@ class TestDailyEmail:
     def test_is_not_written_for_nothing_nor_for_who_has_gone(
         self, amel: Member, at: Moment, announce: Announce
     ) -> None:
+        """Seen red with a mail that gathers nothing."""
         gathering.write_daily_email(user_id=amel.id, now=at.now)
         assert not Notification.objects.exists()
         prefer(amel, at, daily_email=True)
@@ -226,6 +233,7 @@ class TestGivingUp:
     def test_keeps_it_where_a_manager_sees_it(
         self, api: Api, amel: Member, member: MakeMember, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
+        """Seen red with what was given up thrown away."""
         delivery = needed(amel, at)
         error = NotDoneError("the mail server does not let us in:\nTimeoutError")
         delivering.give_up(delivery_id=delivery.pk, error=error, now=at.now)
@@ -254,6 +262,7 @@ class TestGivingUp:
     def test_is_tried_again_when_a_manager_says_so_and_only_then(
         self, api: Api, amel: Member, member: MakeMember, at: Moment, mailoutbox: list[EmailMessage]
     ) -> None:
+        """Seen red with a second retry let pass."""
         delivery = needed(amel, at)
         JobRow.objects.filter(name="notifications.deliver").update(status="done")
         delivering.give_up(delivery_id=delivery.pk, error=NobodyThereError("550"), now=at.now)
@@ -272,6 +281,7 @@ class TestGivingUp:
     def test_leaves_a_refused_address_alone_until_it_is_changed_or_proved_again(
         self, amel: Member, at: Moment, mailoutbox: list[EmailMessage]
     ) -> None:
+        """Seen red with refusals that count for nothing, and with such as count for ever."""
         at.forward(minutes=1)
         delivering.give_up(delivery_id=needed(amel, at).pk, error=NobodyThereError("550"), now=at.now)
         JobRow.objects.filter(name="notifications.deliver").update(status="done")

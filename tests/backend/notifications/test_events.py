@@ -245,6 +245,7 @@ class TestBookings:
 
 class TestMessages:
     def test_tell_whoever_has_not_read_them_after_a_while(self, member: MakeMember, at: Moment) -> None:
+        """Seen red with an earlier message's notification not looked at."""
         amel, lina = member(name="Amel"), member(name="Lina")
         talk = messaging.open_conversation(actor=None, subject="assistance:9", user_ids=[amel.id, lina.id], now=at.now)
         for content in ("Five minutes.", "Four."):

@@ -33,6 +33,7 @@ class TestPurge:
     def test_forgets_the_read_sooner_than_the_unread_and_keeps_the_count(
         self, api: Api, amel: Member, at: Moment, announce: Announce
     ) -> None:
+        """Seen red with a count that the forgotten stay in."""
         for number in range(3):
             announce(amel, source=f"announcement:{number}")
         first, second, third = Notification.objects.order_by("pk")
@@ -50,6 +51,7 @@ class TestPurge:
         assert (Inbox.objects.get().unread, Delivery.objects.count()) == (0, 0)
 
     def test_leaves_what_is_still_to_go_out(self, amel: Member, at: Moment, announce: Announce) -> None:
+        """Seen red with whatever is old enough forgotten."""
         announce(amel)
         purge(now=at.now + timedelta(days=181))
         assert Delivery.objects.get().status == "queued"

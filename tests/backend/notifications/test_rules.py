@@ -70,12 +70,14 @@ class TestWhatOthersWrote:
         assert plain("x" * 1000) == "x" * 119 + "…"
 
     def test_is_isolated_where_its_letters_run_against_the_sentence(self) -> None:
+        """Seen red without isolation."""
         assert set_in("Amel", language="fr") == "Amel"
         assert set_in("أمال", language="fr") == "\u2068أمال\u2069"
         assert set_in("أمال", language="ar") == "أمال"
         assert set_in("Amel", language="ar") == "\u2068Amel\u2069"
 
     def test_leaves_a_title_one_line_whatever_a_name_holds(self) -> None:
+        """Seen red with values put in as they came."""
         for language in ("en", "fr", "ar", "ru", "es", "tlh"):
             words = write("assistance.accepted", {"assistant": HOSTILE}, language=language, time_zone="UTC")
             assert "\n" not in words.title
