@@ -107,6 +107,34 @@ def _renew(*, user_id: int, session_id: int) -> str:
     return tokens.mint_access(user_id=user_id, session_id=session_id, roles=roles, now=clock.now() - TOKEN_AGE)
 
 
+def _strangers(*, count: int) -> None:
+    """Accounts that people sign in to with a password, as it is kept in production: `k00000@strangers.example`, …
+
+    Their numbers belong to two countries in turn.
+    """
+    from backend.accounts.models import User
+    from backend.core import clock
+    from backend.core.passwords import Argon2id
+
+    now, hasher = clock.now(), Argon2id()
+    encoded = hasher.encode("a long passphrase", hasher.salt())
+    people = (
+        User(
+            username=f"k{number:05}",
+            email=f"k{number:05}@strangers.example",
+            phone_number=f"{('+21355', '+3360')[number % 2]}{number:07}",
+            name="Known",
+            first_name="Known",
+            roles=["client"],
+            password=encoded,
+            created_at=now,
+            updated_at=now,
+        )
+        for number in range(count)
+    )
+    User.objects.bulk_create(people, ignore_conflicts=True)
+
+
 def _locate(*, user_ids: list[int], lat: float, lng: float) -> None:
     from backend.core import clock
     from backend.dispatch import public as dispatch
@@ -204,6 +232,7 @@ _DEEDS = {
         _tariffs,
         _sign_in,
         _renew,
+        _strangers,
         _locate,
         _talk,
         _say,

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.cli.unprivileged import temporary_home
-from tests.faults import faults
+from tests.faults import faults, strangers
 from tests.faults.harness import PLACES, Field, Run
 from tests.faults.history import History
 from tests.faults.load import Load, Zone
@@ -23,6 +23,7 @@ from tests.faults.slots import Slots
 from tests.faults.test_absence import miss
 from tests.faults.test_accept import race
 from tests.faults.test_rolling import roll
+from tests.support.outside import http_server
 
 PROCESSES = (*faults.ROLES, *(f"{role}-2" for role in faults.ROLES))
 FREEZE_SECONDS = 90.0
@@ -144,7 +145,14 @@ def run(*, minutes: float, seed: int, pause_s: float, folder: Path) -> int:
     say(f"Seed {seed}; the history goes to {path}.")
     with temporary_home() as home, Field(home, processes=PROCESSES) as field:
         soak = asyncio.run(_soak(field, minutes=minutes, seed=seed, pause_s=pause_s, path=path))
-    return _summary(soak, path)
+    return _summary(soak, path) | _besieged(seed=seed, path=path.with_suffix(".strangers.jsonl"))
+
+
+def _besieged(*, seed: int, path: Path) -> int:
+    """What strangers try, on a platform with its limits on."""
+    say("\nStrangers at the door:")
+    with http_server() as provider, temporary_home() as home, Field(home, env=strangers.settings(provider)) as field:
+        return int(asyncio.run(strangers.in_full(field, provider, seed=seed, path=path, say=say)) > 0)
 
 
 async def _soak(field: Field, *, minutes: float, seed: int, pause_s: float, path: Path) -> Soak:
