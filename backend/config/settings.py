@@ -81,6 +81,7 @@ AUTH_PASSWORD_VALIDATORS = [
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "backend.config.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / ".callout" / "static"
 

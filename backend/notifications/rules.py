@@ -40,10 +40,19 @@ def _next(local: datetime, at: time, *, days: int) -> datetime:
 
 
 def plain(text: str) -> str:
-    """One line of what somebody wrote, without control characters and without marks that turn the direction."""
-    text = "".join(" " if unicodedata.category(one) in {"Cc", "Zl", "Zp"} else one for one in text)
-    text = " ".join(_DIRECTION.sub("", text).split())
+    """One short line of what somebody wrote, without control characters and marks that turn the direction."""
+    text = _one_line(text)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1].rstrip() + "…"
+
+
+def paragraphs(text: str) -> str:
+    """The same for what is a text of its own: as long as it is, with its lines."""
+    return "\n".join(map(_one_line, text.splitlines())).strip()
+
+
+def _one_line(text: str) -> str:
+    text = "".join(" " if unicodedata.category(one) in {"Cc", "Zl", "Zp"} else one for one in text)
+    return " ".join(_DIRECTION.sub("", text).split())
 
 
 def set_in(text: str, *, language: str) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
-from backend.notifications.rules import set_in
+from backend.notifications.rules import paragraphs, set_in
 
 LONGEST_TITLE, LONGEST_BODY = 200, 1000
 
@@ -21,8 +21,8 @@ class Words:
 
 
 def write(type_: str, values: Mapping[str, Any], *, language: str, time_zone: str) -> Words:
-    """Title and body. Values that are text are put in so that they cannot do harm; `…_on` are days, `…_at` moments,
-    `…_code` are for the template to tell cases by. An unknown language is English.
+    """Title and body. Values that are text are put in so that they cannot do harm: one short line each, but for `text`;
+    `…_on` are days, `…_at` moments, `…_code` are for the template to tell cases by. An unknown language is English.
     """
     context = {name: _shown(name, value, language) for name, value in values.items()}
     with translation.override(language), timezone.override(ZoneInfo(time_zone)):
@@ -38,7 +38,7 @@ def _shown(name: str, value: Any, language: str) -> Any:
         return date.fromisoformat(value)
     if name.endswith("_at"):
         return datetime.fromisoformat(value)
-    return set_in(value, language=language)
+    return paragraphs(value) if name == "text" else set_in(value, language=language)
 
 
 def _cut(text: str, longest: int) -> str:

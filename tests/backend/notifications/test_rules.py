@@ -88,3 +88,22 @@ class TestWhatOthersWrote:
         values = {"service": "Haircut", "provider": "Karim", "starts_at": "2030-05-16T23:30:00+00:00"}
         words = write("booking.confirmed", values, language="en", time_zone="Africa/Algiers")
         assert words.body == "Haircut · May 17, 2030, 12:30 a.m. · Karim"
+
+    def test_gives_reason_and_fee_lines_of_their_own(self) -> None:
+        values = {
+            "service": "Coupe",
+            "provider": "Karim",
+            "starts_at": "2030-05-16T10:00:00+00:00",
+            "reason": "Ill",
+            "fee": "5.00 EUR",
+        }
+        words = write("booking.cancelled", values, language="en", time_zone="UTC")
+        assert words.body == "Coupe · May 16, 2030, 10 a.m. · Karim\nReason: Ill\nCancellation fee: 5.00 EUR"
+        words = write("booking.moved", values, language="ar", time_zone="UTC")
+        assert words.body.splitlines()[0] == "\u2068Coupe\u2069 · 16 مايو، 2030 · 10:00 ص · \u2068Karim\u2069"
+
+    def test_leaves_a_text_of_its_own_as_long_as_it_is(self) -> None:
+        """Seen red with texts cut like names."""
+        text = f"First\u202e line.\r\n\r\n{'x' * 500}"
+        words = write("announcement", {"title": "News", "text": text}, language="en", time_zone="UTC")
+        assert words.body == f"First line.\n\n{'x' * 500}"
