@@ -1,12 +1,17 @@
 """Password hashing: Argon2id with OWASP's small parameters, and never more than two at a time in a process."""
 
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from secrets import token_bytes
 from threading import BoundedSemaphore
 
 from argon2 import DEFAULT_HASH_LENGTH
 from argon2.low_level import ARGON2_VERSION
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import connection
+
+from backend.core.reception import without_turn
 
 AT_ONCE = 2
 """A hash takes 19 MiB and some 15 ms of one core: a storm of sign-ins waits in line instead of starving the rest."""
@@ -22,12 +27,26 @@ class Argon2id(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with _turns:
+        with _in_line():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with _turns:
+        with _in_line():
             return super().verify(password, encoded)
+
+
+@contextmanager
+def _in_line() -> Iterator[None]:
+    """One of the two. Whoever has to wait for it keeps nobody else from working, and no connection to the database."""
+    if not _turns.acquire(blocking=False):
+        if not connection.in_atomic_block:
+            connection.close()
+        with without_turn():
+            _turns.acquire()
+    try:
+        yield
+    finally:
+        _turns.release()
 
 
 def decoy() -> str:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,6 +51,24 @@ def _announced(environ: Environ) -> int:
         return 0
 
 
+_mine = threading.local()
+"""The turns of which this thread has one."""
+
+
+@contextmanager
+def without_turn() -> Iterator[None]:
+    """Let somebody else work while this thread waits for what it knows will take its time."""
+    turns: Turns | None = getattr(_mine, "turns", None)
+    if turns is None:
+        yield
+        return
+    turns.__exit__()
+    try:
+        yield
+    finally:
+        turns.__enter__()
+
+
 class Turns:
     """Who may work now: `with turns:`."""
 
@@ -66,8 +84,10 @@ class Turns:
     def __enter__(self) -> None:
         self._free.acquire()
         self._working[threading.get_ident()] = time.monotonic()
+        _mine.turns = self
 
     def __exit__(self, *_: object) -> None:
+        _mine.turns = None
         with self._lock:
             thread = threading.get_ident()
             del self._working[thread]

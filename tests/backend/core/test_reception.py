@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from backend.core.reception import KEPT_IN_MEMORY_BYTES, LONG_SECONDS, MOST_BYTES, Environ, Reception, StartResponse
+from backend.core.reception import (
+    KEPT_IN_MEMORY_BYTES,
+    LONG_SECONDS,
+    MOST_BYTES,
+    Environ,
+    Reception,
+    StartResponse,
+    without_turn,
+)
 from tests.concurrency.rivals import PATIENCE_SECONDS
 
 
@@ -89,3 +97,34 @@ class TestReception:
         assert asked.most_at_once == 4
         assert len(asked.bodies) == 6
         assert reception._turns._free._value == 2
+
+    def test_who_waits_without_a_turn_lets_another_work_and_takes_one_again(self) -> None:
+        """Seen red with a turn that is kept."""
+        entered, go_on = threading.Event(), threading.Event()
+        worked: list[str] = []
+
+        def act(environ: Environ, start_response: StartResponse) -> list[bytes]:
+            if environ["name"] == "waits":
+                with without_turn():
+                    entered.set()
+                    assert go_on.wait(PATIENCE_SECONDS)
+            worked.append(environ["name"])
+            start_response("200 OK", [])
+            return []
+
+        reception = Reception(act, threads=1)
+        waiting = threading.Thread(target=ask, args=(reception, b""), kwargs={"name": "waits"})
+        waiting.start()
+        assert entered.wait(PATIENCE_SECONDS)
+        # At once: not only when the one who waits is seen to take long.
+        reception._turns.lend = lambda: None  # type: ignore[method-assign]
+        for _ in range(3):
+            ask(reception, b"", name="works")
+        go_on.set()
+        waiting.join(PATIENCE_SECONDS)
+        assert worked == ["works"] * 3 + ["waits"]
+        assert reception._turns._free._value == 1
+
+    def test_who_has_no_turn_waits_without_one(self) -> None:
+        with without_turn():
+            pass
