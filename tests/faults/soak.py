@@ -145,14 +145,14 @@ def run(*, minutes: float, seed: int, pause_s: float, folder: Path) -> int:
     say(f"Seed {seed}; the history goes to {path}.")
     with temporary_home() as home, Field(home, processes=PROCESSES) as field:
         soak = asyncio.run(_soak(field, minutes=minutes, seed=seed, pause_s=pause_s, path=path))
-    return _summary(soak, path) | _besieged(seed=seed, path=path.with_suffix(".strangers.jsonl"))
+    return _summary(soak, path) | _besieged(seed=seed)
 
 
-def _besieged(*, seed: int, path: Path) -> int:
+def _besieged(*, seed: int) -> int:
     """What strangers try, on a platform with its limits on."""
     say("\nStrangers at the door:")
     with http_server() as provider, temporary_home() as home, Field(home, env=strangers.settings(provider)) as field:
-        return int(asyncio.run(strangers.in_full(field, provider, seed=seed, path=path, say=say)) > 0)
+        return int(asyncio.run(strangers.in_full(field, provider, seed=seed, say=say)) > 0)
 
 
 async def _soak(field: Field, *, minutes: float, seed: int, pause_s: float, path: Path) -> Soak:

@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tests.faults.harness import Field, Run
@@ -157,7 +156,7 @@ async def _many(act: Callable[[], Awaitable[None]], times: int, *, at_once: int)
     await asyncio.gather(*(go_on() for _ in range(at_once)))
 
 
-async def in_full(field: Field, provider: HttpServer, *, seed: int, path: Path, say: Callable[[str], None]) -> int:
+async def in_full(field: Field, provider: HttpServer, *, seed: int, say: Callable[[str], None]) -> int:
     """A4, A7 and L7 with their full numbers; how many were broken."""
     broken = 0
 
@@ -166,7 +165,7 @@ async def in_full(field: Field, provider: HttpServer, *, seed: int, path: Path, 
         broken += not holds
         say(f"  {name:<46} {found}{'' if holds else '   BROKEN'}")
 
-    async with Run(field, seed=seed, path=path) as run:
+    async with Run(field, seed=seed) as run:
         await run.inside("strangers", count=3000)
         for asked in DISCOVERIES:
             found = await discover(run, asked, samples=4000, seed=seed)
