@@ -39,11 +39,11 @@ class TestTimersThatCameDueWhileEverythingWasDown:
             _, asked = await client.call("POST", "/assistance/", {"pickup": pickup, "service_type": "towing"})
             searching = asked["assistance"]["id"]
 
-            await asyncio.to_thread(self._all_down, field)
+            await asyncio.to_thread(all_down, field)
             assert run.checker.rows(WAVES, searching) == [(1, 1)]
             assert run.checker.rows(ENDS, f"assistance:{ending}") == [(0,)]
             await asyncio.sleep(DOWN_SECONDS)
-            await asyncio.to_thread(self._all_up, field)
+            await asyncio.to_thread(all_up, field)
             back_at = time.monotonic()
             while not (
                 (2, 1) in run.checker.rows(WAVES, searching)
@@ -59,13 +59,14 @@ class TestTimersThatCameDueWhileEverythingWasDown:
             assert run.checker.rows(OFFERS, searching, [person.id for person in far]) == [(3,)]
             assert run.checker.rows(ENDS, f"assistance:{ending}") == [(1,)]
 
-    @staticmethod
-    def _all_down(field: Field) -> None:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda name: field.keeper(name).hold(kill=True), faults.ROLES))
-        faults.empty_redis().strike(field)
 
-    @staticmethod
-    def _all_up(field: Field) -> None:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda name: field.keeper(name).release(), faults.ROLES))
+def all_down(field: Field) -> None:
+    """Every process killed, and Redis emptied."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: field.keeper(name).hold(kill=True), faults.ROLES))
+    faults.empty_redis().strike(field)
+
+
+def all_up(field: Field) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: field.keeper(name).release(), faults.ROLES))

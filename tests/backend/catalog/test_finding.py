@@ -254,6 +254,7 @@ class TestFiltersOfServices:
             {"search": "x" * 201},
             {"search": "a\x00b"},
             {"page": 0},
+            {"page": 10**12},
             {"page_size": 101},
         ):
             assert town.api.get("/services/", **wrong).status == 422, wrong

@@ -144,6 +144,11 @@ class TestLists:
         answer = api.as_(shop.provider).get(path.format(provider=shop.provider.id), **query)
         assert answer.status == 422, answer.body
 
+    @pytest.mark.parametrize("minutes", [0, -30, 365 * 24 * 60, 10**12, "half an hour"])
+    def test_refuse_slots_of_no_length_and_of_a_year(self, shop: Shop, api: Api, minutes: object) -> None:
+        answer = api.get(f"/providers/{shop.provider.id}/slots/", duration_minutes=minutes)
+        assert answer.status == 422, answer.body
+
     @pytest.mark.parametrize("many", [1, 4])
     def test_cost_the_same_however_much_there_is(
         self, shop: Shop, api: Api, django_assert_num_queries: DjangoAssertNumQueries, many: int
