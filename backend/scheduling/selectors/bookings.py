@@ -8,12 +8,14 @@ from django.db.models import Q, QuerySet
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.core.hot import HotQuery
+from backend.core.hot import HotQuery, as_model, columns_of
 from backend.scheduling.models import Booking, Move, Resource
 from backend.scheduling.states import OPEN, Party
 
 LONGEST_SPAN = timedelta(days=3)
 """Longer than the longest booking with both buffers: so far before a moment a booking that touches it begins."""
+ENDS_OF_BLOCKED = ("blocked__startswith", "blocked__endswith")
+"""What a booking takes, as two moments: a range would be read in Python."""
 
 
 def party_of(actor: Actor, booking: Booking) -> Party:
@@ -65,10 +67,21 @@ def lock_booking_and_calendars(booking_id: int, *, other_resource_ids: Collectio
     return None
 
 
+_LOCKED = HotQuery(
+    lambda resources: (
+        Resource.objects.select_for_update(no_key=True)
+        .filter(pk__any=resources, deleted_at=None)
+        .order_by("pk")
+        .values_list(*columns_of(Resource))
+    ),
+    resources=list,
+)
+
+
 def lock_resources(resource_ids: Collection[int]) -> list[Resource]:
-    """Those of them that still take bookings, locked in order of id. One query."""
-    rows = Resource.objects.filter(pk__in=set(resource_ids), deleted_at=None).order_by("pk")
-    return [resource for resource in rows.select_for_update(no_key=True) if resource.is_active]
+    """Those of them that still take bookings, locked in order of id. One compiled query."""
+    locked = (as_model(Resource, row) for row in _LOCKED.rows(resources=sorted(set(resource_ids))))
+    return [resource for resource in locked if resource.is_active]
 
 
 _HELD = HotQuery(
@@ -76,7 +89,7 @@ _HELD = HotQuery(
         Booking.objects.filter(resource_id=resource, holds_slot=True, starts_at__gt=since, starts_at__lt=until)
         .exclude(pk=booking)
         .order_by("starts_at")
-        .values_list("blocked")
+        .values_list(*ENDS_OF_BLOCKED)
     ),
     resource=int,
     booking=int,
@@ -88,7 +101,7 @@ _HELD = HotQuery(
 def is_taken(resource_id: int, start: datetime, end: datetime, *, but_for: int = 0) -> bool:
     """Whether a booking other than this one holds part of the blocked time. One compiled query."""
     rows = _HELD.rows(resource=resource_id, booking=but_for, since=start - LONGEST_SPAN, until=end + LONGEST_SPAN)
-    return any(held.lower < end and start < held.upper for (held,) in rows)
+    return any(begins < end and start < ends for begins, ends in rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def _duration(provider_id: int, asked: Asked) -> timedelta:
 
 def _chairs(provider_id: int, asked: Asked) -> list[int]:
     """The chairs that are asked for. A provider nobody ever booked has one, which is not made yet: 0."""
-    rows = list(calendars.resources_of(provider_id))
+    rows = calendars.chairs_of(provider_id)
     if not rows:
         return [0] if asked.resource_id is None else []
     return [
