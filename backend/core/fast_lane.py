@@ -107,10 +107,10 @@ class FastLane:
             return None
         if not _is_served(environ.get("HTTP_HOST", "")):
             return None
-        now = clock.now()
         try:
+            now = clock.now()
             claims = verify_access(token.strip())
-        except Problem:
+        except (Problem, DatabaseError):
             return None
         address = middleware.address_in(environ)
         verdict = limits.check(self._limits.asked(path, address, claims.sub))

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
+from django.db import OperationalError
 from pytest_django import DjangoAssertNumQueries
 
 from backend.config.wsgi import application
+from backend.core import clock
 from tests.conftest import Moment
 from tests.support.fast_lane import ask, took_the_lane
 from tests.support.people import Member
@@ -39,6 +42,18 @@ class TestReadMe:
 
     def test_a_query_goes_the_ordinary_way(self, at: Moment, member: MakeMember) -> None:
         assert not took_the_lane("/me/", member(), "fields=name")
+
+    def test_a_clock_that_cannot_be_asked_goes_the_ordinary_way(
+        self, at: Moment, member: MakeMember, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """O3. Seen red: where the clock may be moved, a restart of PostgreSQL answered with a 500."""
+        me = member()
+
+        def away() -> NoReturn:
+            raise OperationalError("the connection is closed")
+
+        monkeypatch.setattr(clock, "now", away)
+        assert ask(application, "/me/", me)[0].startswith("503")
 
     def test_is_one_statement(
         self, at: Moment, member: MakeMember, django_assert_num_queries: DjangoAssertNumQueries
