@@ -9,7 +9,7 @@ from backend.messaging.schemas import MessageIn, MessagesIn
 from backend.messaging.selectors.messages import message_feed
 from backend.messaging.selectors.news import message_news, who_has_not_read
 from backend.messaging.services.conversations import close_conversation, open_conversation, remove_member
-from backend.messaging.services.messages import send_message, send_system_message
+from backend.messaging.services.messages import say_about, send_message, send_system_message
 from backend.messaging.values import ConversationView, MessageNews
 from shared_contracts.events import MessageOut
 
@@ -24,6 +24,7 @@ __all__ = [
     "message_news",
     "open_conversation",
     "remove_member",
+    "say_about",
     "send_message",
     "send_system_message",
     "who_has_not_read",

@@ -151,6 +151,19 @@ def send_system_message(
     return view
 
 
+@transaction.atomic
+def say_about(
+    *, subject: str, code: str, text: str, parameters: Mapping[str, str] | None = None, now: datetime
+) -> None:
+    """Say what happened to a subject in every open conversation about it, in the transaction of what happened.
+
+    One query where nobody talks about it.
+    """
+    about = Conversation.objects.filter(subject=subject, closed_at=None).order_by("pk")
+    for conversation_id in list(about.values_list("pk", flat=True)):
+        send_system_message(conversation_id=conversation_id, code=code, text=text, parameters=parameters, now=now)
+
+
 _LIST = """
     UPDATE messaging_member SET is_listed = true WHERE conversation_id = %s AND left_at IS NULL
     RETURNING user_id, unread_count, is_muted

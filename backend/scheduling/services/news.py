@@ -5,10 +5,23 @@ from datetime import datetime
 
 from backend.accounts import public as accounts
 from backend.core.outbox import emit
+from backend.core.references import make_reference
+from backend.messaging import public as messaging
 from backend.scheduling.models import Booking
 from backend.scheduling.states import Side
 from shared_contracts.events import BookingChange, BookingReminder, BookingUpdated, Person, Place, ReminderLead
 from shared_contracts.rooms import user_room
+
+_SENTENCES: Mapping[BookingChange, str] = {
+    "confirmed": "The booking is confirmed.",
+    "unconfirmed": "The booking must be confirmed again.",
+    "moved": "The booking was moved to another time.",
+    "cancelled": "The booking was cancelled.",
+    "completed": "The booking is completed.",
+    "no_show": "The client did not come to the booking.",
+    "expired": "The booking was not confirmed in time.",
+}
+"""What those who talk about a booking are told of it; apps say it in their reader's language."""
 
 
 def rooms_of(booking: Booking) -> list[str]:
@@ -56,6 +69,14 @@ def tell(booking: Booking, what: BookingChange, *, previous: str, now: datetime,
         at=now,
     )
     emit(event, rooms=rooms_of(booking), now=now)
+    if what in _SENTENCES:
+        messaging.say_about(
+            subject=make_reference("booking", booking.pk),
+            code=f"booking.{what}",
+            text=_SENTENCES[what],
+            parameters={"starts_at": booking.starts_at.isoformat()},
+            now=now,
+        )
 
 
 def remind(booking: Booking, lead: ReminderLead, *, now: datetime) -> None:

@@ -415,6 +415,7 @@ class TestLimits:
 
 class TestCode:
     def test_is_drawn_evenly_with_leading_zeros(self) -> None:
+        """A5. Seen red with codes below 2**19, and with codes from 100,000 on."""
         drawn = [codes._code(uuid.uuid4()) for _ in range(10_000)]
         assert all(re.fullmatch("[0-9]{6}", code) for code in drawn)
         assert any(code.startswith("00") for code in drawn)

@@ -83,7 +83,8 @@ ONE_NETWORK = [f"2001:db8::{host:x}" for host in range(1, 5)]
 
 
 class TestPumping:
-    """Whoever asks, however often. Planted, each seen: no budget for a country, none for all."""
+    """Whoever asks, however often. Planted, each seen: no budget for a country, none for all, no limit for a number,
+    none for a network, networks of IPv6 counted by address."""
 
     @pytest.mark.parametrize(
         ("numbers", "addresses", "requests", "messages"),
