@@ -11,7 +11,7 @@ import pytest
 
 from backend.cli.stack import ROOT
 
-FAULTS, CORE = "tests/faults", "tests/backend/core"
+FAULTS, CORE, ACCOUNTS = "tests/faults", "tests/backend/core", "tests/backend/accounts"
 
 PROMISES: dict[str, tuple[str, ...]] = {
     "A1": (f"{CORE}/test_forged_tokens.py::TestForgedTokens", "tests/realtime/test_forged_tokens.py::TestForgedTokens"),
@@ -24,6 +24,22 @@ PROMISES: dict[str, tuple[str, ...]] = {
         f"{FAULTS}/test_access.py::TestLostAccess::test_ends_within_a_second",
         f"{FAULTS}/test_access.py::TestLostAccess::test_ends_within_fifteen_seconds_without_redis",
     ),
+    # Red with: as many hashes at a time as come; a turn to work that is kept while waiting for one.
+    "A4": (f"{FAULTS}/test_strangers.py::TestStrangers::test_storm_the_door_and_keep_nobody_out",),
+    "A5": ("tests/concurrency/test_guesses.py::TestGuessedCodes", f"{ACCOUNTS}/test_codes.py::TestCode"),
+    "A6": ("tests/concurrency/test_guesses.py::TestGuessedPasswords", f"{ACCOUNTS}/test_delays.py::TestSignIn"),
+    # By time: `./callout soak`.
+    "A7": (
+        f"{ACCOUNTS}/test_strangers.py::TestSignIn",
+        f"{ACCOUNTS}/test_codes.py::TestDiscovery",
+        f"{FAULTS}/test_strangers.py::TestStrangers::test_learn_nothing_from_answers",
+    ),
+    "A8": (
+        "tests/concurrency/test_accounts_races.py::TestTwoFactor",
+        f"{ACCOUNTS}/test_two_factor.py::TestLoginWithTwoFactor",
+    ),
+    "A9": (f"{ACCOUNTS}/test_openid.py::TestForgedTokens", f"{ACCOUNTS}/test_openid.py::TestLinking"),
+    "A10": (f"{ACCOUNTS}/test_security.py::TestChangeOfContacts", f"{ACCOUNTS}/test_deleting.py::TestProof"),
     "A11": (f"{FAULTS}/test_key_rotation.py::TestKeyRotation", f"{CORE}/test_tokens.py::TestRotation"),
     # Red with: a selector that does not ask whose conversation it is.
     "Z1": ("tests/architecture/test_authorisation.py::TestAuthorisation",),
@@ -43,7 +59,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         f"{CORE}/test_realtime.py::TestJudgeJoins",
         "tests/realtime/test_rooms.py::TestJoining::test_refuses_who_is_no_member",
         f"{FAULTS}/test_access.py::TestGainedAccess",
+        f"{FAULTS}/test_crowd.py::TestStrangers::test_do_nothing_to_a_conversation_by_its_ids",
     ),
+    "Z6": (f"{ACCOUNTS}/test_invitations.py::TestNobodyMakesThemselvesAManager",),
+    "Z7": ("tests/contracts/test_hostile_values.py::TestAddresses::test_an_unknown_query_is_refused",),
     # Red with: NUL let through, and what PostgreSQL says of it not translated.
     "I1": ("tests/contracts/test_hostile_values.py::TestBodies", "tests/contracts/test_fuzz.py::TestFuzzing"),
     "I2": (f"{CORE}/test_middleware.py::TestProblems", "tests/contracts/test_fuzz.py::TestFuzzing"),
@@ -52,6 +71,14 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/contracts/test_hostile_values.py::TestBodies::test_a_value_that_does_not_fit_is_refused",
         f"{CORE}/test_money.py::TestMoney",
     ),
+    "I5": ("tests/backend/media/test_photos.py::TestSetMyPhoto",),
+    "I6": (
+        "tests/backend/media/test_photos.py::TestSetMyPhoto",
+        "tests/backend/media/test_documents.py::TestAddDocument",
+    ),
+    # Nobody uploads past us; what is handed out is one file for minutes.
+    "I7": ("tests/backend/media/test_buckets.py::TestBuckets",),
+    "I8": (f"{CORE}/test_outbound.py::TestRead", f"{CORE}/test_outbound.py::TestIsPublic"),
     "I10": (
         f"{CORE}/test_logs.py::TestConfigure",
         f"{CORE}/test_middleware.py::TestRequestId::test_one_that_could_forge_a_line_of_log_is_replaced",
@@ -143,6 +170,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "L3": (f"{FAULTS}/test_overload.py::TestSlowQueries",),
     "L4": (f"{FAULTS}/test_overload.py::TestSlowSenders",),
     "L6": (f"{FAULTS}/test_overload.py::TestOverload",),
+    # 10,000 requests: `./callout soak`.
+    "L7": (f"{ACCOUNTS}/test_strangers.py::TestPumping", f"{ACCOUNTS}/test_security.py::TestNotices"),
     "O1": (f"{FAULTS}/test_rolling.py::TestRollingRestart",),
     "O2": (f"{CORE}/test_health.py::TestHealth", "tests/realtime/test_life.py::TestPages"),
     "O3": (f"{FAULTS}/test_rolling.py::TestRestartedPostgres", f"{FAULTS}/test_machines.py::TestRestartedPostgres"),
