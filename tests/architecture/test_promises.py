@@ -172,7 +172,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "L6": (f"{FAULTS}/test_overload.py::TestOverload",),
     # 10,000 requests: `./callout soak`.
     "L7": (f"{ACCOUNTS}/test_strangers.py::TestPumping", f"{ACCOUNTS}/test_security.py::TestNotices"),
-    "O1": (f"{FAULTS}/test_rolling.py::TestRollingRestart",),
+    # Red with: sockets that are closed without a word.
+    "O1": (f"{FAULTS}/test_rolling.py::TestRollingRestart", "tests/realtime/test_life.py::TestDraining"),
     "O2": (f"{CORE}/test_health.py::TestHealth", "tests/realtime/test_life.py::TestPages"),
     "O3": (f"{FAULTS}/test_rolling.py::TestRestartedPostgres", f"{FAULTS}/test_machines.py::TestRestartedPostgres"),
     "O4": (f"{FAULTS}/test_redis_matrix.py::TestWithoutRedis",),
