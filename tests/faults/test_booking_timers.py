@@ -20,7 +20,10 @@ WHERE room = ANY(%s) AND (data::jsonb ->> 'booking_id')::bigint = ANY(%s) GROUP 
 
 class TestTimersOfBookings:
     def test_happen_within_five_seconds_of_the_return_and_once(self, field: Field) -> None:
-        """T4: a reminder, a hold that ends, and a request that expires, all of them late."""
+        """T4: a reminder, a hold that ends, and a request that expires, all of them late.
+
+        Red with: the hour's reminder left out of a booking's next step.
+        """
         asyncio.run(self._come_back(field))
 
     async def _come_back(self, field: Field) -> None:
