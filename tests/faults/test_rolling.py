@@ -64,7 +64,8 @@ async def roll(run: Run, names: Sequence[str]) -> None:
     assert load.finished == load.begun >= 6 * len(names)
     assert await asyncio.to_thread(run.checker.rows, BEGUN_AGAIN, last_job) == []
     sent_away = [closed for person in run.people for closed in person.closings]
-    assert {closed.code for closed in sent_away} == {"server_draining"}
+    # A sidecar whose backend is just being replaced lets nobody in, and says when to try again: each has but one here.
+    assert {closed.code for closed in sent_away} - {"unavailable"} == {"server_draining"}
     pauses = [closed.reconnect_in_ms or 0 for closed in sent_away]
     assert all(0 <= pause < SPREAD_MS for pause in pauses)
     assert len(set(pauses)) > len(pauses) / 2

@@ -210,8 +210,8 @@ class TestWhatIsLeft:
         run_jobs("messaging.leave_conversations")
         left = EventRow.objects.filter(type="member.removed").order_by("id").values_list("room", "data")
         gone = f'{{"user":{{"id":{life.person.id},"name":"{DELETED_NAME}"}}}}'
-        rooms = [f"conversation:{job.fresh().conversation_id}" for job in (life.asked, life.worked)]
-        assert list(left) == [(room, gone) for room in sorted(rooms)]
+        talks = sorted(job.fresh().conversation_id for job in (life.asked, life.worked))
+        assert list(left) == [(f"conversation:{talk}", gone) for talk in talks]
 
     def test_everything_that_must_hold_holds(self, life: Life) -> None:
         life.end()

@@ -1,6 +1,7 @@
 """The demo's town: what is in it, and that all that must hold of real data holds of it."""
 
 from collections import Counter
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from backend.accounts import public as accounts
 from backend.catalog.models import Category, FinishedWork, PortfolioItem, Provider, Review, Service
+from backend.catalog.selectors import words
 from backend.cli.demo_accounts import BARBER, PASSWORD
 from backend.cli.town.building import build, draw_works
 from backend.cli.town.pictures import SIZES, draw
@@ -40,7 +42,16 @@ class TestPictures:
             assert all(300 < len(content) < 12_000 for content in picture.values())
 
 
+@pytest.fixture
+def fresh_words() -> Iterator[None]:
+    """A process works for a minute with the words that it read: these are no other test's."""
+    words.forget_vocabulary()
+    yield
+    words.forget_vocabulary()
+
+
 @pytest.mark.django_db
+@pytest.mark.usefixtures("fresh_words")
 class TestTown:
     def test_is_built_and_keeps_all_promises(self, api: Api, files_folder: Path) -> None:
         now = clock.now()
