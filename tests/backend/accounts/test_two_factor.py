@@ -410,7 +410,8 @@ class TestManagersWhereTwoFactorIsRequired:
     def test_so_they_do_for_sockets(self, member: Callable[..., Member], at: Moment, api: Api) -> None:
         people = [member("manager"), member("manager", "crew"), member("client")]
         pairs = [(person.session.pk, person.id) for person in people]
-        roles = [actor.roles for actor in sessions.Sessions().actors_of(pairs).values()]
+        actors = sessions.Sessions().actors_of(pairs)
+        roles = [actors[session_id].roles for session_id, _ in pairs]
         assert roles == [frozenset(), {"crew"}, {"client"}]
         turned_on(api, people[0], at)
         assert sessions.Sessions().actors_of(pairs)[people[0].session.pk].roles == {"manager"}
