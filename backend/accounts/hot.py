@@ -6,14 +6,14 @@ from datetime import datetime
 import msgspec
 
 from backend.accounts.models import Session
+from backend.accounts.schemas.account import UserOut
 from backend.accounts.selectors import photo_links
 from backend.core.fast_lane import Asked, Found, HotRead, serve
 from backend.core.hot import HotQuery
 
-_SHOWN = (
-    *("id", "username", "name", "first_name", "last_name", "email", "phone_number", "roles", "bio", "city", "country"),
-    *("address", "time_zone", "language", "hide_presence", "is_verified", "created_at"),
-)
+_FIELDS = tuple(UserOut.model_fields)
+_SHOWN = tuple(name for name in _FIELDS if name not in {"location", "photo"})
+"""What is shown as it is kept."""
 _COLUMNS = (*_SHOWN, "lat", "lng", "photo", "version")
 _ME = HotQuery(
     lambda user, session, now: Session.objects.filter(
@@ -23,7 +23,6 @@ _ME = HotQuery(
     session=int,
     now=datetime,
 )
-_ORDER = (*_SHOWN[:12], "location", *_SHOWN[12:15], "photo", *_SHOWN[15:])
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,7 +38,7 @@ def read_me(asked: Asked) -> Found | None:
     known = dict(zip(_SHOWN, shown, strict=True))
     known["location"] = None if lat is None or lng is None else {"lat": lat, "lng": lng}
     known["photo"] = photo_links(photo, now=asked.now)
-    return Found(_encode({name: known[name] for name in _ORDER}), version=version)
+    return Found(_encode({name: known[name] for name in _FIELDS}), version=version)
 
 
 def take_the_fast_lane() -> None:

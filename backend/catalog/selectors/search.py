@@ -101,17 +101,15 @@ class _Services:
         """All that match, counted and sorted; None where they are too many."""
         keys = ", ".join(f"{key} AS key{number}" for number, (key, _) in enumerate(self.order))
         order = ", ".join(f"s.key{number} {direction}" for number, (_, direction) in enumerate(self.order))
-        page = f"ARRAY(SELECT s.id FROM s ORDER BY {order} OFFSET %s LIMIT %s)"
+        page = _cut("s", order)
         values: list[Any] = [start, size]
         flags: list[Any] = []
         if self.is_ranked:
             keys, flags = f"s.head @@ %s::tsquery AS is_head, {keys}", [self.tsquery]
-            ranked = (
-                "ARRAY(SELECT s.id FROM s JOIN catalog_service AS its ON its.id = s.id ORDER BY s.is_head DESC,"
-                f" ts_rank(its.words, %s::tsquery) DESC, {order} OFFSET %s LIMIT %s)"
-            )
-            page = page.replace("ORDER BY", "ORDER BY s.is_head DESC,")
-            page, values = f"CASE WHEN n <= {FEW} THEN {ranked} ELSE {page} END", [self.tsquery, *values, *values]
+            with_words = "s JOIN catalog_service AS its ON its.id = s.id"
+            ranked = _cut(with_words, f"s.is_head DESC, ts_rank(its.words, %s::tsquery) DESC, {order}")
+            page = f"CASE WHEN n <= {FEW} THEN {ranked} ELSE {_cut('s', f's.is_head DESC, {order}')} END"
+            values = [self.tsquery, *values, *values]
         joined = ""
         if self.by_provider:
             joined = "JOIN unnest(%s::bigint[]) WITH ORDINALITY AS p (user_id, place) ON p.user_id = s.provider_id"
@@ -293,6 +291,11 @@ def _provider_order(ordering: str, where: Where) -> tuple[Order, list[Any]]:
         return {**_PROVIDER_ORDERS, **_RATING}[ordering], []
     distance, values = distance_from(where.near)
     return [(distance, "DESC" if ordering.startswith("-") else ""), ("p.user_id", "")], values
+
+
+def _cut(rows: str, order: str) -> str:
+    """The ids of a page of these rows."""
+    return f"ARRAY(SELECT s.id FROM {rows} ORDER BY {order} OFFSET %s LIMIT %s)"
 
 
 def _text(order: Order) -> str:

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import transaction
+from pytest_django import DjangoAssertNumQueries
 
 from backend.core import hot
 from backend.core.hot import HotQuery
@@ -99,9 +100,12 @@ class TestInsert:
         row.save()
         assert JobRow.objects.get().status == "done"
 
-    def test_nothing_is_no_statement(self) -> None:
-        hot.insert([])
+    def test_nothing_is_no_statement(self, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+        with django_assert_num_queries(0):
+            hot.insert([])
 
     def test_is_part_of_the_transaction(self) -> None:
-        hot.insert([change(1)])
-        connection.set_rollback(True)
+        with transaction.atomic():
+            hot.insert([change(1)])
+            transaction.set_rollback(True)
+        assert not StateChange.objects.exists()

@@ -218,8 +218,11 @@ class TestRecordPositions:
         record_positions(reports=reports, now=stage.now)
         assert list(DispatchAssistant.objects.values()) == before
 
-    def test_nothing_to_write_is_fine(self, stage: Stage) -> None:
-        record_positions(reports={}, now=stage.now)
+    def test_nothing_to_write_writes_nothing(self, stage: Stage) -> None:
+        stage.assistant()
+        before = list(DispatchAssistant.objects.values())
+        record_positions(reports={}, now=stage.at.forward(seconds=1))
+        assert list(DispatchAssistant.objects.values()) == before
 
     def test_a_sign_of_life_keeps_the_position_fresh(self, stage: Stage) -> None:
         member = stage.assistant()
