@@ -202,7 +202,7 @@ def _lock(user_id: int) -> SecondFactor | None:
 
 
 def _take_totp(factor: SecondFactor, code: str, *, now: datetime) -> bool:
-    if factor.failed_at is not None and now < factor.failed_at + _pause(factor.failures):
+    if factor.failed_at is not None and factor.failures >= TRIES and now < factor.failed_at + _pause(factor.failures):
         return False
     step = _step_of(factor, code, now=now)
     mine = SecondFactor.objects.filter(pk=factor.pk)
@@ -213,8 +213,8 @@ def _take_totp(factor: SecondFactor, code: str, *, now: datetime) -> bool:
 
 
 def _pause(failures: int) -> timedelta:
-    """How long the next try has to wait after so many wrong ones in a row."""
-    return min(FIRST_PAUSE * 2 ** min(failures - TRIES, 10), LONGEST_PAUSE) if failures >= TRIES else timedelta()
+    """How long the next try has to wait after so many wrong ones in a row, TRIES or more."""
+    return min(FIRST_PAUSE * 2 ** min(failures - TRIES, 10), LONGEST_PAUSE)
 
 
 def _step_of(factor: SecondFactor, code: str, *, now: datetime) -> int | None:
