@@ -1,6 +1,7 @@
 """What every test may use."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -53,12 +54,23 @@ class Moment:
         return self.now
 
 
+WEDNESDAY_MORNING = datetime(2030, 5, 15, 9, 30, tzinfo=UTC)
+
+
+@contextmanager
+def pinned_clock(now: datetime = WEDNESDAY_MORNING) -> Iterator[Moment]:
+    """It is now for as long as nobody moves the clock."""
+    moment = Moment(now)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(clock, "now", lambda: moment.now)
+        yield moment
+
+
 @pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Moment:
+def at() -> Iterator[Moment]:
     """Pins the clock to a Wednesday morning; `at.forward(minutes=5)` moves it."""
-    moment = Moment(datetime(2030, 5, 15, 9, 30, tzinfo=UTC))
-    monkeypatch.setattr(clock, "now", lambda: moment.now)
-    return moment
+    with pinned_clock() as moment:
+        yield moment
 
 
 @pytest.fixture
@@ -87,8 +99,8 @@ def world(kept_world: World, db: None) -> World:
     return kept_world
 
 
-@pytest.fixture
-def as_owner(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+@contextmanager
+def owners_transaction(blocker: DjangoDbBlocker) -> Iterator[None]:
     """This process's connection is the owner's, in a transaction that leaves nothing."""
     ordinary = connections["default"]
     owner = connections.create_connection("default")
@@ -102,10 +114,16 @@ def as_owner(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     }
     connections["default"] = owner
     try:
-        with django_db_blocker.unblock(), transaction.atomic():
+        with blocker.unblock(), transaction.atomic():
             yield
             transaction.set_rollback(True)
     finally:
-        with django_db_blocker.unblock():
+        with blocker.unblock():
             owner.close()
         connections["default"] = ordinary
+
+
+@pytest.fixture
+def as_owner(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with owners_transaction(django_db_blocker):
+        yield

@@ -1,6 +1,6 @@
 """Bad input is a clear problem document, and changes nothing.
 
-Every field, parameter and header of every operation in the OpenAPI document is given everything in `hostile.py`, by
+Every field, parameter and header of every operation in the OpenAPI document is given what is in `hostile.py`, by
 somebody who may call the operation. What the document does not allow must be refused; what is refused must be
 refused as the document says, and leave every table as it was.
 
@@ -9,6 +9,7 @@ complaint not translated.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -56,6 +57,16 @@ def at(body: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         body = body.get(name) if isinstance(body, dict) else None
     return body
+
+
+def values_for(place: int, fields: int) -> dict[str, str]:
+    """What the field at this place is given: in the suite about a third, so that each value meets some of the fields.
+
+    `./callout fuzz` gives every field all of them.
+    """
+    parts = 1 if "FUZZ_EXAMPLES" in os.environ else min(3, fields)
+    shared = list({**hostile.NOT_JSON, **hostile.VALUES}.items())
+    return {**hostile.UNSTORABLE, **dict(shared[place % parts :: parts])}
 
 
 class Attacker:
@@ -125,9 +136,10 @@ class TestBodies:
     def test_a_value_that_does_not_fit_is_refused(self, attack: Attack, name: str) -> None:
         attacker = attack(name)
         assert attacker.fits is not None
-        for path in fields_of(body_of(attacker.operation) or {}):
+        paths = list(fields_of(body_of(attacker.operation) or {}))
+        for place, path in enumerate(paths):
             template = with_hole(attacker.rule.body, path)
-            for title, value in {**hostile.UNSTORABLE, **hostile.NOT_JSON, **hostile.VALUES}.items():
+            for title, value in values_for(place, len(paths)).items():
                 text = template.replace(json.dumps(HOLE), value)
                 answer = attacker.send(text.encode())
                 if title in hostile.NOT_JSON:

@@ -7,9 +7,18 @@ import msgspec
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.response import HttpResponseBase
 from django.test import Client
-from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, ClientHandler, encode_multipart
 
 from tests.support.people import Member
+
+_handler = ClientHandler(enforce_csrf_checks=False)
+
+
+def _new_client() -> Client:
+    """All clients share one chain of middlewares: to make it takes longer than a request."""
+    client = Client(raise_request_exception=False)
+    client.handler = _handler
+    return client
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Api:
     """Paths are below `/api/v1`; bodies are Python values."""
 
     headers: dict[str, str] = field(default_factory=dict)
-    client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
+    client: Client = field(default_factory=_new_client)
 
     def as_(self, member: Member) -> "Api":
         return self.with_token(member.access)

@@ -84,7 +84,7 @@ def http_server() -> Iterator[HttpServer]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     kept.url = f"http://127.0.0.1:{server.server_port}"
     try:
@@ -170,7 +170,7 @@ def osrm_server() -> Iterator[OsrmServer]:
             """Who asked has hung up."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     told.url = f"http://127.0.0.1:{server.server_port}"
     try:

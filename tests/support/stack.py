@@ -20,8 +20,6 @@ from backend.cli.unprivileged import temporary_home
 from tests.servers import copy_template, servers, with_database
 
 FREE_PORTS = {"backend": 0, "realtime": 0, "worker": 0, "relay": 0}
-MOST_OFFERS = 50
-"""Enough for a crowd to be asked at once."""
 
 
 class Platform(Stack):
@@ -48,7 +46,6 @@ def stack() -> Iterator[Platform]:
         "REDIS_URL": "",
         "ENVIRONMENT": "development",
         "CLOCK_MOVABLE": "true",
-        "WAVE_SIZE": str(MOST_OFFERS),
     }
     with (
         temporary_home() as home,

@@ -17,9 +17,9 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
-from backend.core import clock, jobs, mail
+from backend.core import jobs, mail
 from backend.core.models import JobRow
-from tests.conftest import Moment
+from tests.conftest import Moment, pinned_clock
 from tests.support.world import World, make_world
 from tests.worker.committed import Committed, Rows, Snapshot
 from tests.worker.twice import CASES, Case
@@ -92,10 +92,8 @@ def killed_before(write: int) -> Iterator[list[int]]:
 
 @pytest.fixture(scope="module")
 def moment() -> Iterator[Moment]:
-    pinned = Moment(datetime.now(UTC))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clock, "now", lambda: pinned.now)
-        yield pinned
+    with pinned_clock(datetime.now(UTC)) as moment:
+        yield moment
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,16 @@
 """Every invariant holds of what the services write, and notices what breaks it: one planted violation each.
 
 The violations are planted as the owner of the tables, with constraints out of the way where they would refuse them.
-Everything happens in one transaction that is rolled back.
+Everything happens in one transaction that is rolled back: the town is built once, and each test begins with it whole.
 """
 
 import inspect
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from backend.accounts.services import signing_in
 from backend.accounts.services.signing_in import Device
@@ -22,9 +24,10 @@ from backend.messaging import public as messaging
 from backend.scheduling.services import progress as progress_of_bookings
 from tests.backend.dispatch.conftest import Job, Stage
 from tests.backend.scheduling.conftest import DAY, Shop
-from tests.conftest import Moment
+from tests.conftest import owners_transaction, pinned_clock
 from tests.support.jobs import run_jobs
 from tests.support.people import make_member
+from tests.support.world import rolled_back
 
 NUMBER_EVERYTHING = """
     WITH placed AS (
@@ -36,11 +39,24 @@ NUMBER_EVERYTHING = """
 """
 
 
-@pytest.fixture
-def town(as_owner: None, at: Moment) -> Stage:
+@pytest.fixture(scope="module")
+def kept_town(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
     """Something of everything: jobs in every state, one of them given back, one that was said, a rating, sessions."""
-    ensure_demo_tariffs(now=at.now)
-    stage = Stage(at)
+    with pinned_clock() as at, owners_transaction(django_db_blocker):
+        yield _build(Stage(at))
+
+
+@pytest.fixture
+def town(kept_town: Stage) -> Iterator[Stage]:
+    """What a test breaks in it is whole for the next one."""
+    built_at = kept_town.now
+    with rolled_back():
+        yield kept_town
+    kept_town.at.now = built_at
+
+
+def _build(stage: Stage) -> Stage:
+    ensure_demo_tariffs(now=stage.now)
     for status in (Status.CANCELED, Status.ACCEPTED, Status.ONGOING):
         stage.job(status)
     given_back = stage.job(Status.ACCEPTED)
@@ -56,7 +72,7 @@ def town(as_owner: None, at: Moment) -> Stage:
     tokens = signing_in.open_session(user=user, device=Device("127.0.0.1", "tests"), now=stage.now)
     _rotate(tokens.refresh, stage)
     run_jobs("notifications.tell_of_event")
-    _book(Shop(at))
+    _book(Shop(stage.at))
     execute(NUMBER_EVERYTHING)
     execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")  # no table is altered while checks wait
     return stage
