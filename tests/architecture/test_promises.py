@@ -175,7 +175,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     # Red with: sockets that are closed without a word.
     "O1": (f"{FAULTS}/test_rolling.py::TestRollingRestart", "tests/realtime/test_life.py::TestDraining"),
     "O2": (f"{CORE}/test_health.py::TestHealth", "tests/realtime/test_life.py::TestPages"),
-    "O3": (f"{FAULTS}/test_rolling.py::TestRestartedPostgres", f"{FAULTS}/test_machines.py::TestRestartedPostgres"),
+    "O3": (f"{FAULTS}/test_restarted_postgres.py::TestRestartedPostgres",),
     "O4": (f"{FAULTS}/test_redis_matrix.py::TestWithoutRedis",),
     "O7": ("tests/backend/cli/test_operating.py::TestBadSettings",),
     "O8": (

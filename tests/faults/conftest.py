@@ -1,4 +1,4 @@
-"""One platform for all fault tests, on one worker of xdist."""
+"""A platform for the fault tests: on one worker of xdist with one of each process, on another with two."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ def pairs(platform: Field) -> Field:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All on one worker of xdist, and those that want two of each process one after the other: it takes seconds."""
+    """Where one worker runs all, those that want two of each process come one after the other: it takes seconds."""
     here = Path(__file__).parent
     places = [index for index, item in enumerate(items) if here in item.path.parents]
     ours = sorted((items[index] for index in places), key=lambda item: "pairs" in getattr(item, "fixturenames", ()))

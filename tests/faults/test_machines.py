@@ -17,7 +17,6 @@ from tests.faults import faults
 from tests.faults.faults import Fault
 from tests.faults.harness import PLACES, Field, Run
 from tests.faults.load import Load
-from tests.faults.person import Person
 
 Meanwhile = Callable[[Run], Coroutine[Any, Any, None]]
 
@@ -42,7 +41,7 @@ RESUMED = """
 """
 
 
-async def _play(
+async def play_under(
     run: Run, struck: Sequence[Fault], *, jobs: int, overlap: float = 0, meanwhile: Sequence[Meanwhile] = ()
 ) -> Load:
     """A town of two zones works through so many jobs while these faults strike. Everything is judged."""
@@ -62,7 +61,7 @@ class TestKilledProcesses:
         async with Run(field) as run:
             killed = [faults.kill(name) for name in ("relay", "realtime", "backend", "worker")]
             began = run.checker.rows(EVENTS)
-            await _play(run, killed, jobs=JOBS, meanwhile=[_interrupt_jobs, _acknowledge])
+            await play_under(run, killed, jobs=JOBS, meanwhile=[_interrupt_jobs, _acknowledge])
             assert run.checker.rows(EVENTS)[0][0] - began[0][0] >= 2000
 
 
@@ -128,7 +127,7 @@ class TestStoppedProcesses:
         async def play() -> None:
             async with Run(field) as run:
                 frozen = [faults.freeze(name, 5) for name in faults.ROLES]
-                await _play(run, frozen, jobs=25, overlap=2.5)
+                await play_under(run, frozen, jobs=25, overlap=2.5)
 
         asyncio.run(play())
 
@@ -147,47 +146,7 @@ class TestLosingRedis:
                     faults.cut_off_redis(3),
                     faults.slow_redis(3),
                 ]
-                await _play(run, harms, jobs=35)
+                await play_under(run, harms, jobs=35)
                 assert sum(person.statuses[503] for person in run.people) == 0
-
-        asyncio.run(play())
-
-
-class TestRestartedPostgres:
-    def test_a_restart_is_a_blink(self, field: Field) -> None:
-        """O3, R1: no answer is a 500, at most a few are a 503, and whatever was acknowledged is there."""
-
-        async def play() -> None:
-            async with Run(field) as run:
-                await _play(run, [faults.restart_postgres()], jobs=20)
-                assert sum(person.statuses[500] for person in run.people) == 0
-
-        asyncio.run(play())
-
-
-async def _talk_at_once(run: Run) -> None:
-    """Eight people in one conversation, each saying fifteen things as fast as they can."""
-    people = await run.gather("client", 8)
-    await run.connect(people)
-    talk = await run.inside("talk", user_ids=[person.id for person in people], title="Everybody")
-    assert all(await asyncio.gather(*(person.join(f"conversation:{talk}") for person in people)))
-
-    async def speak(person: Person) -> None:
-        for number in range(15):
-            await person.call(
-                "POST", f"/conversations/{talk}/messages/", {"content": f"{number}", "client_id": f"{number}"}
-            )
-
-    await asyncio.gather(*(speak(person) for person in people))
-
-
-class TestPairs:
-    def test_one_of_each_pair_may_be_killed(self, pairs: Field) -> None:
-        """R2, R3, T2, D5: two relays number, also one room in which everybody talks at once."""
-
-        async def play() -> None:
-            async with Run(pairs) as run:
-                killed = [faults.kill(name) for name in ("relay", "worker-2", "backend-2", "realtime")]
-                await _play(run, killed, jobs=30, meanwhile=[_talk_at_once])
 
         asyncio.run(play())

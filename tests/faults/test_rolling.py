@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 
 from backend.cli.stack import Stack
-from tests.faults import faults
 from tests.faults.faults import ROLES, Fault
 from tests.faults.harness import PLACES, Field, Run
 from tests.faults.prober import Prober
@@ -69,38 +68,3 @@ async def roll(run: Run, names: Sequence[str]) -> None:
     pauses = [closed.reconnect_in_ms or 0 for closed in sent_away]
     assert all(0 <= pause < SPREAD_MS for pause in pauses)
     assert len(set(pauses)) > len(pauses) / 2
-
-
-class TestRestartedPostgres:
-    def test_costs_a_hundredth_of_the_requests_at_most(self, field: Field) -> None:
-        """O3: under forty requests a second; none is a 500, and whatever was acknowledged is there.
-
-        Should be red with connections lent without a look at whether they still live; not seen for that reason yet.
-        """
-        asyncio.run(self._restart(field))
-
-    async def _restart(self, field: Field) -> None:
-        async with Run(field) as run:
-            asker, listener = await run.gather("client", 2, PLACES[-1])
-            talk = await run.inside("talk", user_ids=[asker.id, listener.id], title="While PostgreSQL restarts")
-            prober = Prober(asker, talk, apis=field.addresses("backend"), per_second=40)
-            stopping = asyncio.Event()
-            probing = asyncio.create_task(prober.run(stopping))
-            await asyncio.sleep(3)
-            struck_at = time.monotonic()
-            await run.strike(faults.restart_postgres())
-            await asyncio.sleep(max(0, struck_at + 12 - time.monotonic()))
-            stopping.set()
-            await probing
-
-            asked = sum(prober.outcomes.values())
-            assert set(prober.outcomes) <= {"200", "201", "503"}, prober.outcomes
-            assert asked > 200
-            assert prober.outcomes["503"] <= asked / 100, prober.outcomes
-            assert prober.last_trouble_at - struck_at <= 5
-            stored = dict(
-                run.checker.rows("SELECT id, client_id FROM messaging_message WHERE id = ANY(%s)", list(prober.said))
-            )
-            assert stored == prober.said
-            await run.checker.judge(run.people)
-            assert not run.history.broken, run.history.told()

@@ -57,8 +57,6 @@ def stack() -> Iterator[Platform]:
 class OnePlatform(LoadScopeScheduling):
     """Hands out tests one by one, but all of the files that use a platform to the same worker: it starts once.
 
-    The fault tests have one of their own, and in turn: two that hurt their platforms at once would wait for each other.
-
     (`--dist loadgroup` would do, but pytest-xdist 3.8 loses its groups under pytest 9.)
     """
 
@@ -66,11 +64,16 @@ class OnePlatform(LoadScopeScheduling):
         return _platform(nodeid.partition("::")[0]) or nodeid
 
 
+PLATFORMS = ("tests.support.stack import", "pairs: Field", "tests.faults.harness import")
+"""What tells, in this order, that a file's tests use the demo's platform, that of the faults with two of each process,
+or that with one of each. These two are hurt side by side: most of that is waiting."""
+
+
 @cache
 def _platform(file: str) -> str:
     """Which of the platforms the tests in this file use, if any."""
     text = (ROOT / file).read_text()
-    return next((name for name in ("tests.support.stack", "tests.faults.harness") if f"{name} import" in text), "")
+    return next((mark for mark in PLATFORMS if mark in text), "")
 
 
 @pytest.hookimpl
