@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001 - Arabic letters
+# ruff: noqa: RUF001 - Arabic and Russian letters
 """When one is left in peace, and how what others wrote is put into a sentence."""
 
 from datetime import UTC, datetime, time, timedelta
@@ -107,3 +107,13 @@ class TestWhatOthersWrote:
         text = f"First\u202e line.\r\n\r\n{'x' * 500}"
         words = write("announcement", {"title": "News", "text": text}, language="en", time_zone="UTC")
         assert words.body == f"First line.\n\n{'x' * 500}"
+
+    @pytest.mark.parametrize(
+        ("language", "sentence"),
+        [("en", "It holds until June 14, 2030."), ("ru", "Действует до 14 июня 2030 г."), ("fr", "14 juin 2030.")],
+    )
+    def test_ends_a_sentence_once(self, language: str, sentence: str) -> None:
+        """Seen red in Russian, whose dates end with a full stop of their own."""
+        values = {"document_code": "driving_license", "expires_on": "2030-06-14"}
+        body = write("document.expiring", values, language=language, time_zone="UTC").body
+        assert f"{sentence} " in body
