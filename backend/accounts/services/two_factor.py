@@ -214,7 +214,7 @@ def _take_totp(factor: SecondFactor, code: str, *, now: datetime) -> bool:
 
 def _pause(failures: int) -> timedelta:
     """How long the next try has to wait after so many wrong ones in a row, TRIES or more."""
-    return min(FIRST_PAUSE * 2 ** min(failures - TRIES, 10), LONGEST_PAUSE)
+    return min(FIRST_PAUSE * (1 << min(failures - TRIES, 10)), LONGEST_PAUSE)
 
 
 def _step_of(factor: SecondFactor, code: str, *, now: datetime) -> int | None:
