@@ -4,7 +4,7 @@ It has a database of its own on the suite's PostgreSQL, and a Redis of its own: 
 """
 
 import os
-from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -34,9 +34,11 @@ class Platform(Stack):
         database.advance_clock(self.environment, by)
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Platform]:
-    """Backend, relay, worker and sidecar with the demo data, without rate limits, on a clock that can be moved."""
+_kept = ExitStack()
+
+
+@cache
+def _start() -> Platform:
     name = f"stack_{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"
     found = servers()
     copy_template(found, name)
@@ -47,11 +49,24 @@ def stack() -> Iterator[Platform]:
         "ENVIRONMENT": "development",
         "CLOCK_MOVABLE": "true",
     }
-    with (
-        temporary_home() as home,
-        Platform(home, ports=FREE_PORTS, env=env, migrate=False, seed=True, durable=False) as platform,
-    ):
-        yield platform
+    home = _kept.enter_context(temporary_home())
+    return _kept.enter_context(Platform(home, ports=FREE_PORTS, env=env, migrate=False, seed=True, durable=False))
+
+
+@pytest.fixture
+def stack() -> Platform:
+    """Backend, relay, worker and sidecar with the demo data, without rate limits, on a clock that can be moved.
+
+    Started for the first test that wants it, stopped after the last one: at rest it takes a fifth of a core.
+    """
+    return _start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if _platform(item.location[0]) == USED_HERE and (nextitem is None or _platform(nextitem.location[0]) != USED_HERE):
+        _start.cache_clear()
+        _kept.close()
 
 
 class OnePlatform(LoadScopeScheduling):
@@ -64,7 +79,8 @@ class OnePlatform(LoadScopeScheduling):
         return _platform(nodeid.partition("::")[0]) or nodeid
 
 
-PLATFORMS = ("tests.support.stack import", "pairs: Field", "tests.faults.harness import")
+USED_HERE = "tests.support.stack import"
+PLATFORMS = (USED_HERE, "pairs: Field", "tests.faults.harness import")
 """What tells, in this order, that a file's tests use the demo's platform, that of the faults with two of each process,
 or that with one of each. These two are hurt side by side: most of that is waiting."""
 
