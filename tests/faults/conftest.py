@@ -1,4 +1,4 @@
-"""A platform for the fault tests: on one worker of xdist with one of each process, on another with two."""
+"""One platform for all fault tests, on one worker of xdist."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ def pairs(platform: Field) -> Field:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where one worker runs all, those that want two of each process come one after the other: it takes seconds."""
+    """All on one worker of xdist, and those that want two of each process one after the other: it takes seconds."""
     here = Path(__file__).parent
     places = [index for index, item in enumerate(items) if here in item.path.parents]
     ours = sorted((items[index] for index in places), key=lambda item: "pairs" in getattr(item, "fixturenames", ()))

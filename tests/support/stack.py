@@ -80,9 +80,9 @@ class OnePlatform(LoadScopeScheduling):
 
 
 USED_HERE = "tests.support.stack import"
-PLATFORMS = (USED_HERE, "pairs: Field", "tests.faults.harness import")
-"""What tells, in this order, that a file's tests use the demo's platform, that of the faults with two of each process,
-or that with one of each. These two are hurt side by side: most of that is waiting."""
+PLATFORMS = (USED_HERE, "tests.faults.harness import")
+"""What tells whose platform a file's tests use: the demo's, or that of the faults, which are in turn: two at once would
+wait for each other."""
 
 
 @cache
