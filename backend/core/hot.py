@@ -1,17 +1,19 @@
 """Statements that run all the time: written once with the ORM, compiled once, run again with new values.
 
-Building and compiling a queryset costs several times what running it does. `HotQuery` and `insert` keep the ORM as the
-place where a query is written, pay that once, and hand the rows over as psycopg reads them.
+Building and compiling a queryset costs several times what running it does. `HotQuery`, `HotInsert` and `insert` keep
+the ORM as the place where a query is written, pay that once, and hand the rows over as psycopg reads them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 Row = tuple[Any, ...]
@@ -69,7 +71,7 @@ def columns_of(model: type[models.Model]) -> list[str]:
 
 
 def as_model(model: type[Thing], row: Row) -> Thing:
-    return model.from_db(connection.alias, columns_of(model), row)
+    return model.from_db(DEFAULT_DB_ALIAS, columns_of(model), row)
 
 
 def is_one_of(field: str, rows: "models.QuerySet[Any, Any]", column: str) -> models.Q:
@@ -95,43 +97,113 @@ def run(statement: str, parameters: Sequence[Any] | Mapping[str, Any], *, wants_
 
     Who watches the queries (a test that counts them) gets it through Django's own cursor.
     """
-    if connection.queries_logged or connection.execute_wrappers:
-        with connection.cursor() as watched:
+    database = _database()
+    if database.queries_logged or database.execute_wrappers:
+        with database.cursor() as watched:
             watched.execute(statement, parameters)
             return watched.fetchall() if wants_rows else []
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection)
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        cursor = psycopg.Cursor(database.connection)
         cursor.execute(statement, parameters, prepare=True)
         return cursor.fetchall() if wants_rows else []
+
+
+def run_script(script: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[list[Row]]:
+    """Run several statements in one round trip, each of which sees what is visible by then: the rows of each.
+
+    The server plans them anew each time.
+    """
+    database = _database()
+    with database.cursor() if database.queries_logged or database.execute_wrappers else _plain(database) as cursor:
+        cursor.execute(script, parameters)
+        found = [cursor.fetchall() if cursor.description else []]
+        while cursor.nextset():
+            found.append(cursor.fetchall() if cursor.description else [])
+        return found
+
+
+@contextmanager
+def _plain(database: BaseDatabaseWrapper) -> Iterator[psycopg.ClientCursor[Row]]:
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        yield psycopg.ClientCursor(database.connection)
+
+
+def _database() -> BaseDatabaseWrapper:
+    """This thread's connection itself, open: each look through Django's `connection` costs as much as a small query."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.connection is None:
+        database.ensure_connection()
+    return database
+
+
+class HotInsert:
+    """New rows of one model from plain values of the named columns, as psycopg takes them: JSON is text.
+
+    The other columns have the model's defaults or the database's.
+    """
+
+    def __init__(self, model: type[models.Model], *names: str) -> None:
+        self._model = model
+        self._names = names
+        self.text = lru_cache(maxsize=64)(self._text)
+        """The statement for many rows, with expressions instead of named columns' placeholders. It gives the keys."""
+
+    def run(self, rows: Sequence[Sequence[Any]]) -> list[int]:
+        """Insert them in one statement; their keys in their order."""
+        return [key for (key,) in run(self.text(len(rows)), [value for row in rows for value in row])]
+
+    def _text(self, count: int, **instead: str) -> str:
+        meta = self._model._meta
+        fields = {field.name: field for field in meta.concrete_fields}
+        values = {str(fields[name].column): instead.get(name, "%s") for name in self._names}
+        for name, field in fields.items():
+            if name not in self._names and not field.primary_key and not field.has_db_default():
+                values[str(field.column)] = sql.Literal(field.get_default()).as_string(None)
+        row = f"({', '.join(values.values())})"
+        rows = ", ".join([row] * count)
+        # Names of our own models alone.
+        return f"INSERT INTO {meta.db_table} ({', '.join(values)}) VALUES {rows} RETURNING {meta.pk.column}"  # noqa: S608
 
 
 def insert(rows: "Sequence[models.Model]") -> None:
     """Insert new rows of one model in one statement, and give each its key, as `bulk_create` does."""
     if not rows:
         return
-    statement, fields = _insert_of(type(rows[0]), len(rows))
-    parameters = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
+    statement, columns = _insert_of(type(rows[0]), len(rows))
+    parameters = [
+        getattr(row, name) if prepared is None else prepared(getattr(row, name), _database())
+        for row in rows
+        for name, prepared in columns
+    ]
     for row, (key,) in zip(rows, run(statement, parameters), strict=True):
         row.pk = key
-        row._state.adding, row._state.db = False, connection.alias
+        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
-@cache
-def _insert_of(model: type[models.Model], count: int) -> "tuple[str, list[models.Field[Any, Any]]]":
-    """The statement, and the columns whose values it takes: all but those that the database fills in."""
-    meta = model._meta
+_PLAIN = frozenset(
+    {"CharField", "TextField", "BooleanField", "DateField", "DateTimeField", "FloatField", "ForeignKey"}
+    | {"SmallIntegerField", "IntegerField", "BigIntegerField", "PositiveSmallIntegerField", "PositiveIntegerField"}
+)
+"""Kinds of columns whose values psycopg takes as they are."""
+
+
+_Prepared = Callable[[Any, BaseDatabaseWrapper], Any]
+
+
+@lru_cache(maxsize=256)
+def _insert_of(model: type[models.Model], count: int) -> tuple[str, list[tuple[str, _Prepared | None]]]:
+    """The statement, and the attributes whose values it takes, each with what makes a parameter of it.
+
+    All but those that the database fills in.
+    """
     fields = [
         field
-        for field in meta.concrete_fields
+        for field in model._meta.concrete_fields
         if not isinstance(field, models.AutoField) and not field.has_db_default()
     ]
-    row = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * len(fields)))
-    text = sql.SQL("INSERT INTO {} ({}) VALUES {} RETURNING {}").format(
-        sql.Identifier(meta.db_table),
-        sql.SQL(", ").join(sql.Identifier(str(field.column)) for field in fields),
-        sql.SQL(", ").join([row] * count),
-        sql.Identifier(str(meta.pk.column)),
-    )
-    return text.as_string(None), fields
+    columns: list[tuple[str, _Prepared | None]] = [
+        (field.attname, None if field.get_internal_type() in _PLAIN else field.get_db_prep_save) for field in fields
+    ]
+    return HotInsert(model, *(field.name for field in fields)).text(count), columns

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from backend.core import clock
 from backend.core.auth import authenticate
 from backend.core.errors import IdempotencyKeyReused, NotAuthenticated, Problem, RequestInFlight, invalid_field
-from backend.core.hot import HotQuery, Row, insert, run
+from backend.core.hot import HotInsert, HotQuery, run
 from backend.core.models import IdempotentAnswer
 from backend.core.problems import problem_response
 
@@ -50,7 +50,7 @@ def _around(view: View, *, before: Before | None) -> View:
             actor = authenticate(request)
             key = _key_of(request)
             call = before(request) if before is not None else None
-            if call is not None and not (key and _stored(request, actor.id, key)):
+            if call is not None and not (key and _is_stored(request, actor.id, key)):
                 call()
             with transaction.atomic():
                 answer = _stored_answer(request, actor.id, key) if key else None
@@ -88,30 +88,31 @@ def _body_hash(request: HttpRequest) -> bytes:
     return streamed or hashlib.sha256(request.body).digest()
 
 
-_STORED = HotQuery(
+_IS_STORED = HotQuery(
     lambda user_id, operation, key: IdempotentAnswer.objects.filter(
         user_id=user_id, operation=operation, key=key
-    ).values_list("status", "body", "body_hash"),
+    ).values_list("pk"),
     user_id=int,
     operation=str,
     key=str,
 )
 
 
-def _stored(request: HttpRequest, user_id: int, key: str) -> Row | None:
-    return _STORED.row(user_id=user_id, operation=_operation(request), key=key)
+def _is_stored(request: HttpRequest, user_id: int, key: str) -> bool:
+    return _IS_STORED.row(user_id=user_id, operation=_operation(request), key=key) is not None
 
 
 def _stored_answer(request: HttpRequest, user_id: int, key: str) -> HttpResponse | None:
-    name = hashlib.sha256(f"{user_id}\0{_operation(request)}\0{key}".encode()).digest()
-    # Two statements: what the first one's wait made visible, only the next one sees.
-    ((locked,),) = run("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(name[:8], "big", signed=True)])
-    if not locked:
+    """The answer kept under this key, which is this request's until the end of the transaction. One query."""
+    operation = _operation(request)
+    name = hashlib.sha256(f"{user_id}\0{operation}\0{key}".encode()).digest()
+    lock = int.from_bytes(name[:8], "big", signed=True)
+    (claim,) = run("SELECT * FROM core_claim(%s, %s, %s, %s)", [lock, user_id, operation, key])
+    is_claimed, status, body, body_hash = claim
+    if not is_claimed:
         raise RequestInFlight(headers={"Retry-After": "1"})
-    row = _stored(request, user_id, key)
-    if row is None:
+    if status is None:
         return None
-    status, body, body_hash = row
     if bytes(body_hash) != _body_hash(request):
         raise IdempotencyKeyReused
     return HttpResponse(
@@ -122,14 +123,9 @@ def _stored_answer(request: HttpRequest, user_id: int, key: str) -> HttpResponse
     )
 
 
+_KEEP = HotInsert(IdempotentAnswer, "user_id", "operation", "key", "body_hash", "status", "body", "created_at")
+
+
 def _store(request: HttpRequest, user_id: int, key: str, response: HttpResponse) -> None:
-    answer = IdempotentAnswer(
-        user_id=user_id,
-        operation=_operation(request),
-        key=key,
-        body_hash=_body_hash(request),
-        status=response.status_code,
-        body=response.content,
-        created_at=clock.now(),
-    )
-    insert([answer])
+    kept = (response.status_code, response.content, clock.now())
+    _KEEP.run([(user_id, _operation(request), key, _body_hash(request), *kept)])

@@ -8,6 +8,7 @@ transaction and returns the call, which is made after the commit. That commit al
 killed in the midst leaves a trace: whatever nobody knows the outcome of is tried once more, and no third time.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Any
 
 from django.db import transaction
 
-from backend.core.hot import insert
+from backend.core.hot import HotInsert
 from backend.core.models import JobRow
 from backend.core.request_context import request_id
 from backend.core.wakeup import wake_relay
@@ -115,6 +116,9 @@ def definitions() -> Iterable[JobDefinition]:
     return tuple(_registry.values())
 
 
+INSERT = HotInsert(JobRow, "name", "queue", "arguments", "request_id", "run_at")
+
+
 def enqueue_all(name: str, calls: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime) -> list[int]:
     """`enqueue` for many calls of one job, each with when it is due and its arguments, in one statement."""
     if not transaction.get_connection().in_atomic_block:
@@ -125,8 +129,7 @@ def enqueue_all(name: str, calls: Sequence[tuple[datetime, Mapping[str, Any]]], 
         for run_at, arguments in calls
     ]
     JobRow.objects.bulk_create(rows)
-    if any(row.run_at <= now for row in rows):
-        transaction.on_commit(partial(wake_relay, "jobs"))
+    wake_for([row.run_at for row in rows], now=now)
     return [row.pk for row in rows]
 
 
@@ -134,14 +137,13 @@ def enqueue(name: str, *, now: datetime, run_at: datetime | None = None, **argum
     """Write the job's row, due at once or at `run_at`, and return its id. Arguments must fit JSON."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("enqueue() outside a transaction: the job could outlive a change that never was")
-    row = JobRow(
-        name=name,
-        queue=definition(name).queue,
-        arguments=arguments,
-        request_id=request_id(),
-        run_at=run_at or now,
-    )
-    insert([row])
-    if row.run_at <= now:
+    due = run_at or now
+    (key,) = INSERT.run([(name, definition(name).queue, json.dumps(arguments), request_id(), due)])
+    wake_for([due], now=now)
+    return key
+
+
+def wake_for(moments: Iterable[datetime], *, now: datetime) -> None:
+    """Tell the relay after the commit, when a job is due at once."""
+    if any(run_at <= now for run_at in moments):
         transaction.on_commit(partial(wake_relay, "jobs"))
-    return row.pk

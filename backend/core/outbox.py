@@ -4,15 +4,17 @@ Nothing but PostgreSQL is touched before the commit. After it the relay is woken
 it looks several times a second anyway.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db import transaction
 
-from backend.core import jobs
-from backend.core.hot import insert
+from backend.core.hot import HotInsert, run
+from backend.core.jobs import INSERT, definition, wake_for
 from backend.core.models import EventRow
 from backend.core.request_context import request_id
 from backend.core.wakeup import wake_relay
@@ -42,45 +44,48 @@ def emit(event: Event, *, rooms: Iterable[str], now: datetime) -> list[int]:
 
 
 def emit_all(events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime) -> list[int]:
-    """`emit` for several events, each with its rooms, in order and in one statement."""
+    """`emit` for several events, each with its rooms, in order and in one statement with the jobs that they cause."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("emit() outside a transaction: the event could outlive a change that never was")
-    written = [(event, list(_rows(event, rooms, now))) for event, rooms in events]
-    rows = [row for _, of_event in written for row in of_event]
-    insert(rows)
-    for event, of_event in written:
-        _tell_subscribers(event, of_event, now)
-    transaction.on_commit(_wake_for_events)
-    return [row.pk for row in rows]
+    told: list[tuple[Any, ...]] = []
+    planned: list[tuple[Any, ...]] = []
+    for event, rooms in events:
+        if event.type not in _known:
+            raise LookupError(f"{event.type} is missing in shared_contracts.events.NUMBERED")
+        data = event.model_dump_json()
+        for name, run_at in _jobs_of(event, now):
+            arguments = f'{{"type":"{event.type}","event":{data},"rooms":{json.dumps(list(rooms))}}}'
+            place = len(told) + 1 if rooms else 0
+            planned.append((name, definition(name).queue, arguments, place, request_id(), run_at))
+        told += [(room, partition_of(room), event.type, data, request_id(), now) for room in rooms]
+    if told or planned:
+        statement = _statement(len(told), len(planned))
+        ids = [key for (key,) in run(statement, [value for row in (*told, *planned) for value in row])]
+        transaction.on_commit(_wake_for_events)
+        wake_for([run_at for *_, run_at in planned], now=now)
+        return ids
+    return []
 
 
-def _tell_subscribers(event: Event, rows: Sequence[EventRow], now: datetime) -> None:
+_EVENTS = HotInsert(EventRow, "room", "partition", "type", "data", "request_id", "created_at")
+_EVENT_ID = "%s::jsonb || jsonb_build_object('event_id', (ARRAY(SELECT id FROM told ORDER BY id))[%s])"
+
+
+@lru_cache(maxsize=256)
+def _statement(events: int, jobs: int) -> str:
+    """So many events, and so many jobs, whose arguments get the id of the event at a place: null at place 0."""
+    told = _EVENTS.text(events) if events else "SELECT null::bigint AS id WHERE false"
+    if not jobs:
+        return told
+    planned = INSERT.text(jobs, arguments=_EVENT_ID)
+    return f"WITH told AS ({told}), planned AS ({planned}) SELECT id FROM told ORDER BY id"  # noqa: S608
+
+
+def _jobs_of(event: Event, now: datetime) -> Iterator[tuple[str, datetime]]:
+    """The jobs that wait for such an event, and when they are due."""
     for subscriber in _subscribers.get(event.type, ()):
         if subscriber.when is None or subscriber.when(event):
-            jobs.enqueue(
-                subscriber.job,
-                now=now,
-                run_at=now + subscriber.after,
-                type=event.type,
-                event=event.model_dump(mode="json"),
-                rooms=[row.room for row in rows],
-                event_id=rows[0].pk if rows else None,
-            )
-
-
-def _rows(event: Event, rooms: Sequence[str], now: datetime) -> Iterator[EventRow]:
-    if event.type not in _known:
-        raise LookupError(f"{event.type} is missing in shared_contracts.events.NUMBERED")
-    data = event.model_dump_json()
-    for room in rooms:
-        yield EventRow(
-            room=room,
-            partition=partition_of(room),
-            type=event.type,
-            data=data,
-            request_id=request_id(),
-            created_at=now,
-        )
+            yield subscriber.job, now + subscriber.after
 
 
 def _wake_for_events() -> None:

@@ -6,11 +6,13 @@ Nothing asked here may be needed: `ask` answers None while Redis is away, slow o
 import time
 from collections.abc import Callable
 from functools import cached_property
+from threading import Lock
 from typing import TypeVar
 
 import redis
 import structlog
 from redis.backoff import NoBackoff
+from redis.connection import ConnectionInterface
 from redis.retry import Retry
 
 from backend.core.environment import environment
@@ -30,6 +32,7 @@ class RedisLink:
         self.purpose = purpose
         self.timeout_s = timeout_s
         self._resting_until = 0.0
+        self._speaking = Lock()
 
     @cached_property
     def client(self) -> redis.Redis:
@@ -41,6 +44,28 @@ class RedisLink:
             retry=Retry(NoBackoff(), 0),
         )
 
+    def say(self, *command: str) -> None:
+        """Send a command whose answer nobody reads: Redis is told to give none on the connection kept for it."""
+        if time.monotonic() < self._resting_until:
+            return
+        with self._speaking:
+            try:
+                try:
+                    self._mute.send_command(*command)
+                except redis.RedisError:
+                    self.__dict__.pop("_mute", None)  # closed meanwhile, as by a restart: another one may be had
+                    self._mute.send_command(*command)
+            except redis.RedisError as error:
+                self.__dict__.pop("_mute", None)
+                self._rest(error)
+
+    @cached_property
+    def _mute(self) -> ConnectionInterface:
+        connection = self.client.connection_pool.make_connection()
+        connection.connect()
+        connection.send_command("CLIENT", "REPLY", "OFF")
+        return connection
+
     def ask(self, question: Callable[[redis.Redis], Answer]) -> Answer | None:
         """The answer, or None when Redis did not give one in time."""
         if time.monotonic() < self._resting_until:
@@ -48,6 +73,9 @@ class RedisLink:
         try:
             return question(self.client)
         except redis.RedisError as error:
-            self._resting_until = time.monotonic() + REST_SECONDS
-            log.warning("redis.away", purpose=self.purpose, error=type(error).__name__)
+            self._rest(error)
             return None
+
+    def _rest(self, error: redis.RedisError) -> None:
+        self._resting_until = time.monotonic() + REST_SECONDS
+        log.warning("redis.away", purpose=self.purpose, error=type(error).__name__)

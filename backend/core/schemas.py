@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Annotated, Any, Generic, LiteralString, TypeVar
+from typing import Annotated, Any, Generic, LiteralString, Self, TypeVar
 
 from ninja import Schema
 from pydantic import (
@@ -12,9 +12,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     StringConstraints,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -86,6 +88,12 @@ class In(Schema):
     """Base of bodies: unknown fields, NaN, infinity and values of another JSON type are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _run_root_validator(cls, values: Any, handler: ModelWrapValidatorHandler[Self], _info: ValidationInfo) -> Self:
+        """Ninja would read a body once more as if it were an object with attributes, and each object in it twice."""
+        return handler(values)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from backend.core.actor import Actor
 from backend.core.errors import InvalidState, Problem
-from backend.core.hot import insert
+from backend.core.hot import HotInsert
 from backend.core.models import StateChange
 from backend.core.references import make_reference
 
@@ -77,17 +77,11 @@ def record_birth(thing: LifeCycleModel, *, by: Actor | None, now: datetime) -> N
     _record(thing, before="", by=by, reason="", now=now)
 
 
+_HISTORY = HotInsert(StateChange, "reference", "version", "from_status", "to_status", "by_id", "reason", "at")
+
+
 def _record(thing: LifeCycleModel, *, before: str, by: Actor | None, reason: str, now: datetime) -> None:
-    change = StateChange(
-        reference=thing.reference,
-        version=thing.version,
-        from_status=before,
-        to_status=thing.status,
-        by_id=by.id if by else None,
-        reason=reason,
-        at=now,
-    )
-    insert([change])
+    _HISTORY.run([(thing.reference, thing.version, before, thing.status, by.id if by else None, reason, now)])
 
 
 def history_of(thing: LifeCycleModel) -> models.QuerySet[StateChange]:

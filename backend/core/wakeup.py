@@ -10,4 +10,4 @@ _redis = RedisLink("wake the relay", timeout_s=0.05)
 
 def wake_relay(what: Literal["events", "jobs"]) -> None:
     """Tell the relay that something waits. Best effort: its own sweep finds what this call could not tell."""
-    _redis.ask(lambda redis: redis.publish(RELAY_WAKE, what))
+    _redis.say("PUBLISH", RELAY_WAKE, what)

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from backend.core.geo import WORLD_WIDTH, Point, haversine_m, project, projected_radius
+from backend.core.hot import run_script
 from backend.dispatch.models import Assistance
 from backend.dispatch.rules import approach_minutes
 
@@ -104,10 +105,8 @@ def fetch_nearest_first(statement: str, parameters: Mapping[str, Any]) -> list[t
 
     PostgreSQL takes any circle for nearly empty and would rather collect and sort it: a whole city each time.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL enable_sort = off; {statement}; SET LOCAL enable_sort = on", parameters)
-        cursor.nextset()
-        return list(cursor.fetchall())
+    _, found, _ = run_script(f"SET LOCAL enable_sort = off; {statement}; SET LOCAL enable_sort = on", parameters)
+    return found
 
 
 def obstacle_at_claim(assistance: Assistance, *, assistant_id: int, now: datetime) -> tuple[str | None, str]:

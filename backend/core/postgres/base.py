@@ -40,7 +40,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return None
         if self.alias not in self._connection_pools:
             pool: ConnectionPool[Any] = ConnectionPool(
-                kwargs={**self.get_connection_params(), "autocommit": True},
+                kwargs={**self._parameters(), "autocommit": True},
                 open=False,
                 configure=self._configure_connection,
                 check=check_open,
@@ -51,10 +51,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self._connection_pools[self.alias]
 
     def get_connection_params(self) -> dict[str, Any]:
+        """None for a connection that the pool lends: it was made with them."""
+        return {} if self.pool else self._parameters()
+
+    def _parameters(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
         context = AdaptersMap(parameters["context"])
         context.register_loader("timestamptz", TimestamptzLoader)
         return {**parameters, "context": context}
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if self.connection.autocommit is not autocommit:  # what the pool lends has it on
+            with self.wrap_database_errors:
+                self.connection.autocommit = autocommit
 
     def create_cursor(self, name: str | None = None) -> Cursor[Any]:
         """A cursor of the client's: Django would see to its time zone, which is the session's, UTC."""

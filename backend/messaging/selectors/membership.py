@@ -1,5 +1,7 @@
 """Who is a member, and what members may see; conversations locked for those who change something in them."""
 
+from typing import NamedTuple
+
 from django.db.models import Q, QuerySet
 
 from backend.core.actor import Actor
@@ -30,6 +32,27 @@ _STAY = HotQuery(
 )
 
 
+class Present(NamedTuple):
+    """A member as sending a message sees them."""
+
+    user_id: int
+    name: str
+    stay_id: int
+    since_message_id: int
+    unread_count: int
+    is_muted: bool
+    blocks_other: bool
+
+
+_PRESENT = HotQuery(
+    lambda conversation, users: Member.objects.filter(
+        conversation_id=conversation, user__pk__any=users, left_at=None
+    ).values_list("user_id", "user__name", "pk", "since_message_id", "unread_count", "is_muted", "blocks_other"),
+    conversation=int,
+    users=list,
+)
+
+
 def get_stay(actor: Actor, conversation_id: int) -> Member:
     """What makes this person a member now. Raises NotFound. One query."""
     row = _STAY.row(user=actor.id, conversation=conversation_id)
@@ -50,6 +73,23 @@ def hold_conversation_for(actor: Actor, conversation_id: int) -> tuple[Conversat
     return as_model(Conversation, row), get_stay(actor, conversation_id)
 
 
+def hold_to_speak(actor: Actor, conversation_id: int) -> tuple[Conversation, list[Present]]:
+    """The same with the name of whoever speaks, first, and in a conversation of two the other's stay and name.
+
+    Raises NotFound. Two queries.
+    """
+    row = _HELD.row(user=actor.id, conversation=conversation_id)
+    if row is None:
+        raise NotFound
+    conversation = as_model(Conversation, row)
+    wanted = {actor.id, *conversation.opened_with} if conversation.is_pair else {actor.id}
+    rows = _PRESENT.rows(conversation=conversation_id, users=list(wanted))
+    present = sorted((Present(*row) for row in rows), key=lambda one: one.user_id != actor.id)
+    if not present or present[0].user_id != actor.id:
+        raise NotFound
+    return conversation, present
+
+
 def hold_conversation(conversation_id: int) -> Conversation:
     """The same for the platform. Raises NotFound. One query."""
     found = Conversation.objects.select_for_update(no_key=True).filter(pk=conversation_id).first()
@@ -65,11 +105,26 @@ def members_of(conversation_id: int) -> QuerySet[Member]:
 
 def seen_by(stay: Member) -> QuerySet[Message]:
     """The messages that this stay lets its person see."""
-    return Message.objects.filter(
-        Q(is_withheld=False) | Q(sender_id=stay.user_id),
-        conversation_id=stay.conversation_id,
-        pk__gt=stay.since_message_id,
-    )
+    return _seen(stay.conversation_id, stay.user_id, stay.since_message_id)
+
+
+def _seen(conversation: int, user: int, since: int) -> QuerySet[Message]:
+    return Message.objects.filter(Q(is_withheld=False) | Q(sender_id=user), conversation_id=conversation, pk__gt=since)
+
+
+_SEEN = HotQuery(
+    lambda message, conversation, user, since: _seen(conversation, user, since).filter(pk=message).values_list("pk"),
+    message=int,
+    conversation=int,
+    user=int,
+    since=int,
+)
+
+
+def is_seen(message_id: int, conversation_id: int, present: Present) -> bool:
+    """Whether this member may see this message of the conversation. One compiled query."""
+    asked = {"message": message_id, "conversation": conversation_id}
+    return _SEEN.row(user=present.user_id, since=present.since_message_id, **asked) is not None
 
 
 def last_seen_by(conversation: Conversation, stay: Member) -> int | None:

@@ -14,7 +14,7 @@ from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.core.files import link
-from backend.core.hot import run
+from backend.core.hot import HotQuery, as_model, columns_of, run
 from backend.core.pagination import feed, read_cursor
 from backend.messaging.models import SEARCH_CONFIGURATION, Attachment, Member, Message
 from backend.messaging.schemas import MessagesIn, OwnMessagesIn
@@ -33,6 +33,22 @@ def get_message_for(actor: Actor, message_id: int) -> tuple[Message, Member]:
     if message.pk <= stay.since_message_id or (message.is_withheld and message.sender_id != actor.id):
         raise NotFound
     return message, stay
+
+
+_SAID_BEFORE = HotQuery(
+    lambda conversation, sender, client_id: Message.objects.filter(
+        conversation_id=conversation, sender_id=sender, client_id=client_id
+    ).values_list(*columns_of(Message)),
+    conversation=int,
+    sender=int,
+    client_id=str,
+)
+
+
+def said_before(actor: Actor, conversation_id: int, client_id: str) -> Message | None:
+    """What this person said here under this name of theirs. One compiled query."""
+    row = _SAID_BEFORE.row(conversation=conversation_id, sender=actor.id, client_id=client_id)
+    return None if row is None else as_model(Message, row)
 
 
 def get_message_view_for(actor: Actor, message_id: int, *, now: datetime) -> MessageOut:

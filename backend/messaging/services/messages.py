@@ -1,28 +1,34 @@
 """Saying something, changing it, taking it back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, PreconditionFailed, invalid_field
-from backend.core.hot import insert, run
+from backend.core.hot import run
 from backend.core.outbox import emit_all
 from backend.messaging.errors import ConversationClosed, MessageFixed
 from backend.messaging.models import Conversation, Member, Message
-from backend.messaging.selectors.membership import hold_conversation, hold_conversation_for, members_of, seen_by
-from backend.messaging.selectors.messages import get_message_for, views_of
+from backend.messaging.selectors.membership import (
+    Present,
+    hold_conversation,
+    hold_conversation_for,
+    hold_to_speak,
+    is_seen,
+    members_of,
+)
+from backend.messaging.selectors.messages import get_message_for, said_before, show_attachment, views_of
 from backend.messaging.services import news
 from backend.messaging.services.attachments import attach, detach
-from shared_contracts.events import Event, MessageCreated, MessageOut, MessageUpdated
+from shared_contracts.events import Event, MessageCreated, MessageOut, MessageUpdated, Person
 from shared_contracts.rooms import conversation_room, user_room
 
 EDITABLE_FOR = timedelta(minutes=15)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def send_message(
     *,
     actor: Actor,
@@ -39,92 +45,91 @@ def send_message(
     conversation, or files that are not theirs.
     """
     # One sender at a time: the order of ids is the order of commits, and a repeated client_id sees the first.
-    conversation, stay = hold_conversation_for(actor, conversation_id)
-    stored = (
-        Message.objects.filter(conversation=conversation, sender_id=actor.id, client_id=client_id).first()
-        if client_id is not None
-        else None
-    )
+    conversation, (speaker, *others) = hold_to_speak(actor, conversation_id)
+    stored = None if client_id is None else said_before(actor, conversation_id, client_id)
     if stored is not None:
         return views_of([stored], linked_at=now)[0]
     if conversation.closed_at is not None:
         raise ConversationClosed
     if not content.strip() and not attachments:
         raise invalid_field("body.content", "there must be something to say, or something attached")
-    if reply_to is not None and not seen_by(stay).filter(pk=reply_to).exists():
+    if reply_to is not None and not is_seen(reply_to, conversation_id, speaker):
         raise invalid_field("body.reply_to", "there is no such message in this conversation")
-    others = _count_unread(conversation, actor)
-    message = Message(
-        conversation=conversation,
-        sender_id=actor.id,
+    is_due = not conversation.is_pair and news.is_due(conversation, now=now)
+    if is_due:
+        conversation.news_at = news.next_news_at(conversation, now=now)
+    said = {"conversation": conversation_id, "sender": actor.id, "content": content, "client_id": client_id}
+    is_withheld = any(other.blocks_other for other in others)
+    write = _WITHHOLD if is_withheld else _SAY
+    where = {"reply_to": reply_to, "now": now, "stay": speaker.stay_id, "news_at": conversation.news_at}
+    ((message_id,),) = run(write, {**said, **where})
+    carried = attach(actor=actor, message_id=message_id, attachment_ids=attachments, now=now) if attachments else []
+    view = MessageOut(
+        id=message_id,
+        conversation_id=conversation_id,
+        sender=Person(id=actor.id, name=speaker.name),
         content=content,
         client_id=client_id,
-        reply_to_id=reply_to,
+        reply_to=reply_to,
         created_at=now,
-        is_withheld=any(other.is_deaf for other in others),
+        attachments=[show_attachment(attachment, linked_at=None) for attachment in carried],
     )
-    insert([message])
-    carried = attach(actor=actor, message_id=message.pk, attachment_ids=attachments, now=now) if attachments else []
-    view = views_of([message], attachments=carried)[0]
-    _tell(conversation, message, MessageCreated(message=view), stay, others, now=now)
-    return views_of([message], attachments=carried, linked_at=now)[0] if carried else view
+    listeners = [other._replace(unread_count=other.unread_count + 1) for other in others]
+    _tell(conversation, view, speaker, listeners, is_withheld=is_withheld, now=now)
+    if is_due:
+        news.send_for_news(conversation, now=now)
+    if carried:
+        linked = [show_attachment(attachment, linked_at=now) for attachment in carried]
+        view = view.model_copy(update={"attachments": linked})
+    return view
 
 
-@dataclass(frozen=True, slots=True)
-class _Other:
-    """Another member after a message was sent: `is_deaf`, for having blocked its sender."""
-
-    stay: Member
-    is_deaf: bool
-
-
-_COUNT = """
-    UPDATE messaging_member
-    SET unread_count = unread_count + (NOT blocks_other)::int, is_listed = is_listed OR NOT blocks_other
-    WHERE conversation_id = %s AND user_id <> %s AND left_at IS NULL
-    RETURNING user_id, unread_count, is_muted, blocks_other
+# The message; one more unread for everybody else in the conversation, who thereby has it in their list; and its place
+# as the last one.
+_SAY = """
+    WITH said AS (
+        INSERT INTO messaging_message (conversation_id, sender_id, content, client_id, reply_to_id, created_at,
+            is_withheld)
+        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, false) RETURNING id
+    ), unread AS (
+        UPDATE messaging_member SET unread_count = unread_count + 1, is_listed = true
+        WHERE conversation_id = %(conversation)s AND user_id <> %(sender)s AND left_at IS NULL
+    ), last AS (
+        UPDATE messaging_conversation SET last_message_id = said.id, last_message_at = %(now)s, news_at = %(news_at)s
+        FROM said WHERE messaging_conversation.id = %(conversation)s
+    )
+    SELECT id FROM said
 """
-
-
-def _count_unread(conversation: Conversation, actor: Actor) -> list[_Other]:
-    """One more for every other member, but for who has blocked the sender. One query."""
-    return [
-        _Other(Member(user_id=user_id, unread_count=unread_count, is_muted=is_muted), is_deaf)
-        for user_id, unread_count, is_muted, is_deaf in run(_COUNT, [conversation.pk, actor.id])
-    ]
-
-
-_LAST = "UPDATE messaging_conversation SET last_message_id = %s, last_message_at = %s, news_at = %s WHERE id = %s"
-_WITHHELD = "UPDATE messaging_member SET withheld_message_id = %s, withheld_message_at = %s WHERE id = %s"
+# The message, which the other never sees: it is the last one for its sender alone.
+_WITHHOLD = """
+    WITH said AS (
+        INSERT INTO messaging_message (conversation_id, sender_id, content, client_id, reply_to_id, created_at,
+            is_withheld)
+        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, true) RETURNING id
+    ), last AS (
+        UPDATE messaging_member SET withheld_message_id = said.id, withheld_message_at = %(now)s
+        FROM said WHERE messaging_member.id = %(stay)s
+    )
+    SELECT id FROM said
+"""
 
 
 def _tell(
     conversation: Conversation,
-    message: Message,
-    created: MessageCreated,
-    stay: Member,
-    others: Sequence[_Other],
+    message: MessageOut,
+    speaker: Present,
+    listeners: Sequence[Present],
     *,
+    is_withheld: bool,
     now: datetime,
 ) -> None:
-    """Let it be the last message, and tell who may know: the room, and the lists of two at once, of more soon."""
-    if message.is_withheld:
-        run(_WITHHELD, [message.pk, now, stay.pk], wants_rows=False)
-        told: list[news.Fact] = [(created, [user_room(stay.user_id)])]
-        emit_all([*told, news.standing(conversation, stay, created.message)], now=now)
-        return
-    is_due = not conversation.is_pair and news.is_due(conversation, now=now)
-    if is_due:
-        conversation.news_at = news.next_news_at(conversation, now=now)
-    conversation.last_message_id, conversation.last_message_at = message.pk, now
-    run(_LAST, [message.pk, now, conversation.news_at, conversation.pk], wants_rows=False)
-    facts: list[news.Fact] = [(created, [conversation_room(conversation.pk)])]
+    """Tell who may know: the room and the lists of two at once, or the speaker alone. Lists of more follow by a job."""
+    told = user_room(speaker.user_id) if is_withheld else conversation_room(conversation.pk)
+    facts: list[news.Fact] = [(MessageCreated(message=message), [told])]
     if conversation.is_pair:
-        listed = [stay, *(other.stay for other in others)]
-        facts += [news.standing(conversation, member, created.message) for member in listed]
+        listed = [speaker] if is_withheld else [speaker, *listeners]
+        facts += [news.standing(conversation, member, message) for member in listed]
     emit_all(facts, now=now)
-    if is_due:
-        news.send_for_news(conversation, now=now)
 
 
 def send_system_message(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from backend.core.jobs import enqueue
 from backend.core.outbox import emit_all
 from backend.messaging.models import Conversation, Member, Message
-from backend.messaging.selectors.membership import last_seen_by, members_of
+from backend.messaging.selectors.membership import Present, last_seen_by, members_of
 from backend.messaging.selectors.messages import views_of
 from shared_contracts.events import ConversationUpdated, Event, MessageOut
 from shared_contracts.rooms import user_room
@@ -69,7 +69,7 @@ def standings(conversation: Conversation, stays: Sequence[Member]) -> list[Fact]
     return [standing(conversation, stay, views.get(last_ids[stay.pk] or 0)) for stay in stays]
 
 
-def standing(conversation: Conversation, stay: Member, last_message: MessageOut | None) -> Fact:
+def standing(conversation: Conversation, stay: Member | Present, last_message: MessageOut | None) -> Fact:
     """For one of them, whose last message is known."""
     return ConversationUpdated(
         id=conversation.pk,

@@ -7,7 +7,7 @@ from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from backend.core import hot
-from backend.core.hot import HotQuery
+from backend.core.hot import HotInsert, HotQuery
 from backend.core.models import AuditRow, EventRow, JobRow, StateChange
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -109,3 +109,37 @@ class TestInsert:
             hot.insert([change(1)])
             transaction.set_rollback(True)
         assert not StateChange.objects.exists()
+
+
+@pytest.mark.django_db
+class TestHotInsert:
+    jobs = HotInsert(JobRow, "request_id", "arguments", "name", "queue", "run_at")
+
+    def test_writes_what_the_orm_writes(self) -> None:
+        """Seen red with the columns in the model's order, whatever the order of the names."""
+        ours = self.jobs.run([("r", '{"a": [1, null, "\u00e9"]}', "x.y", "critical", AT)])
+        theirs = JobRow.objects.create(
+            name="x.y", queue="critical", arguments={"a": [1, None, "\u00e9"]}, request_id="r", run_at=AT
+        )
+        assert ours == [theirs.pk - 1]
+        columns = {field.attname for field in JobRow._meta.concrete_fields} - {"id", "created_at"}
+        first, second = JobRow.objects.order_by("id").values(*columns)
+        assert first == second
+
+    def test_gives_the_keys_in_the_order_of_the_rows(self) -> None:
+        keys = self.jobs.run([(f"r{n}", "{}", "x.y", "bulk", AT) for n in range(3)])
+        assert list(JobRow.objects.order_by("id").values_list("id", "request_id")) == list(
+            zip(keys, ["r0", "r1", "r2"], strict=True)
+        )
+
+    def test_takes_an_expression_instead_of_a_placeholder(self) -> None:
+        statement = self.jobs.text(1, arguments="%s::jsonb || '{\"b\": 2}'")
+        hot.run(statement, ["r", '{"a": 1}', "x.y", "bulk", AT])
+        assert JobRow.objects.get().arguments == {"a": 1, "b": 2}
+
+
+@pytest.mark.django_db
+class TestScript:
+    def test_gives_the_rows_of_each_statement(self) -> None:
+        script = "SET LOCAL enable_sort = off; SELECT current_setting('enable_sort'), %(a)s; SELECT 1 WHERE %(b)s"
+        assert hot.run_script(script, {"a": "x'", "b": False}) == [[], [("off", "x'")], []]

@@ -1,12 +1,11 @@
 """Repeated requests, on an operation that creates something: asking for a quote."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from backend.core import idempotency
-from backend.core.hot import run
 from backend.core.models import IdempotentAnswer
 from backend.dispatch import public as dispatch
 from backend.dispatch.models import Quote
@@ -75,10 +74,7 @@ class TestIdempotencyKey:
     def test_a_twin_at_work_is_told_at_once(self, keyed: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         """The lock is asked for, never waited for; here the answer to that question is no."""
 
-        def refused(statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
-            return [(False,)] if "pg_try_advisory_xact_lock" in statement else run(statement, parameters)
-
-        monkeypatch.setattr(idempotency, "run", refused)
+        monkeypatch.setattr(idempotency, "run", lambda _statement, _parameters: [(False, None, None, None)])
         answer = keyed.post(PATH, BODY)
         assert (answer.status, answer.code, answer.headers["Retry-After"]) == (409, "request_in_flight", "1")
         assert Quote.objects.count() == 0

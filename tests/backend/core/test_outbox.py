@@ -80,6 +80,23 @@ class TestSubscribe:
             "event_id": first,
         }
 
+    def test_of_several_events_each_job_gets_its_own_events_id_or_none(self) -> None:
+        """Seen red with the first event's id for all."""
+        jobs.job("tests.each")(lambda **_: None)
+        subscribe(SessionEnded, job="tests.each")
+        with transaction.atomic():
+            ended = [(SessionEnded(session_id=n, reason="logout"), ["user:1"] * n) for n in (1, 0, 2)]
+            ids = outbox.emit_all([(AccessChanged(), ["user:9"]), *ended], now=NOW)
+        known = {row.arguments["event"]["session_id"]: row.arguments["event_id"] for row in JobRow.objects.all()}
+        assert known == {1: ids[1], 0: None, 2: ids[2]}
+
+    def test_an_event_in_no_room_still_has_its_jobs(self) -> None:
+        jobs.job("tests.roomless")(lambda **_: None)
+        subscribe(AccessChanged, job="tests.roomless")
+        with transaction.atomic():
+            assert emit(AccessChanged(), rooms=[], now=NOW) == []
+        assert JobRow.objects.get().arguments == {"type": "access.changed", "event": {}, "rooms": [], "event_id": None}
+
 
 @pytest.mark.django_db
 class TestEnqueue:

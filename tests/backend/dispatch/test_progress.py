@@ -119,7 +119,7 @@ class TestChangeStatus:
         self, stage: Stage, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         job = stage.job(Status.ACCEPTED)
-        with django_assert_num_queries(14):
+        with django_assert_num_queries(13):
             stage.move(job.assistant, job.assistance, Status.ONGOING)
 
 

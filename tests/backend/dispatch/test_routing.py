@@ -340,7 +340,7 @@ class TestBeforeTheTransaction:
             use(server.url, monkeypatch)
             with django_assert_num_queries(plain):
                 assert phone.post("/assistance/quote/", ASKED).status == 201
-            with django_assert_num_queries(plain + 4):  # lock, stored answer twice, insert
+            with django_assert_num_queries(plain + 3):  # stored answer twice, insert
                 assert keyed.post("/assistance/quote/", ASKED).status == 201
 
 

@@ -123,7 +123,7 @@ class TestRemoveMember:
 
     def test_whoever_left_finds_nothing(self, talk: Talk, at: Moment) -> None:
         public.remove_member(conversation_id=talk.id, user_id=talk.bo.id, now=at.now)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound), transaction.atomic():
             public.send_message(actor=talk.bo.actor, conversation_id=talk.id, content="Still here", now=at.now)
         assert Message.objects.count() == 0
 
