@@ -8,8 +8,9 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from realtime.app import build_app
+from realtime.app import NODE, build_app
 from realtime.environment import Environment, SettingsError, read_environment
+from realtime.garbage import keep_tidy, leave_the_old_alone
 from realtime.logs import configure_logs
 
 log = structlog.get_logger(__name__)
@@ -24,14 +25,18 @@ async def serve(environment: Environment) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(build_app(environment), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    app = build_app(environment)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
+    leave_the_old_alone()
+    tidying = asyncio.create_task(keep_tidy(lambda: len(app[NODE].sockets.eio.sockets)))
     try:
         site = web.TCPSite(runner, environment.realtime_host, environment.realtime_port, backlog=BACKLOG)
         await site.start()
         log.info("node.listening", addresses=[f"{address[0]}:{address[1]}" for address in runner.addresses])
         await stop.wait()
     finally:
+        tidying.cancel()
         await runner.cleanup()
     log.info("node.stopped")
 

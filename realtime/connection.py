@@ -2,11 +2,14 @@
 
 What it was seen to do wrong, and where it is mended: queues without a bound (`BoundedQueue`), writers that wait for
 ever and descriptors that stay (`Connection.close`), a task and a timer per message (`Connection._websocket_handler`), a
-packet encoded and queued per member (`Connection.push`), compression (`WebSocket`).
+packet encoded and queued per member (`Connection.push`), a task and a timer per idle connection (`Pulse`), compression
+(`WebSocket`), closed connections that hold themselves (`WebSocket.let_go`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 import structlog
@@ -19,17 +22,24 @@ from engineio.exceptions import EngineIOError, SocketIsClosedError
 
 from realtime.environment import Timing
 from realtime.frames import Frame, model_frame
-from realtime.limits import FRAME_BYTES, FRAMES_BURST, FRAMES_PER_SECOND, QUEUED_BYTES, QUEUED_PACKETS, Bucket
+from realtime.limits import FRAME_BYTES, FRAMES_BURST, FRAMES_PER_SECOND, Bucket
+from realtime.queue import BoundedQueue, Overflow
 from shared_contracts.commands import Closing
 from shared_contracts.errors import ErrorCode
 
 log = structlog.get_logger(__name__)
 
 MESSAGE = "4"
+PING = Frame(b"2")
 DISCONNECT = Frame(b"41")
 CLOSE = Frame(b"1")
 WRITE_THROUGH_BYTES = 64 * 1024
 """While the transport holds less than this, packets are written to it; beyond it they wait in the bounded queue."""
+
+
+PULSE_SECONDS = 0.05
+FEW = 20
+"""So many connections are seen to in one beat however few there are."""
 
 
 class Door(Protocol):
@@ -40,33 +50,6 @@ class Door(Protocol):
 
     def closed(self, connection: "Connection") -> None:
         """The connection is gone."""
-
-
-class Overflow(Exception):
-    """More packets or bytes wait for this client than it may cost."""
-
-
-class BoundedQueue(asyncio.Queue[Any]):
-    """The packets that wait for one client. The sentinel None and engine.io's own packets count as nothing."""
-
-    bytes_waiting = 0
-
-    def _put(self, item: Any) -> None:
-        size = len(item.payload) if isinstance(item, Frame) else 0
-        if size and (self.qsize() >= QUEUED_PACKETS or self.bytes_waiting + size > QUEUED_BYTES):
-            raise Overflow
-        self.bytes_waiting += size
-        super()._put(item)
-
-    def _get(self) -> Any:
-        item = super()._get()
-        self.bytes_waiting -= len(item.payload) if isinstance(item, Frame) else 0
-        return item
-
-    def drop_all(self) -> None:
-        """Forget what waits."""
-        while not self.empty():
-            self.get_nowait()
 
 
 class WebSocket(EngineIOWebSocket):
@@ -80,8 +63,17 @@ class WebSocket(EngineIOWebSocket):
         self._sock = web.WebSocketResponse(max_msg_size=FRAME_BYTES, compress=False, timeout=1)
         await self._sock.prepare(request)
         self.transport = request.transport
+        environ.clear()  # read by nobody from here on; it would stay as long as the connection
         await self.handler(self)
+        self.let_go()
         return self._sock
+
+    def let_go(self) -> None:
+        """Leave nothing that holds itself, so that it is freed at once: see `realtime.garbage`."""
+        self.handler = None
+        error = self._sock.exception() if self._sock is not None else None
+        while error is not None:
+            error.__traceback__, error.__context__, error = None, None, error.__context__
 
     def write(self, frame: Frame) -> bool:
         """Write the frame when the transport is ready for it; False when it must wait."""
@@ -102,6 +94,8 @@ class Connection(AsyncSocket):
 
     queue: BoundedQueue
     server: "EngineServer"
+    last_ping: float | None  # type: ignore[assignment]
+    """When it was pinged, while the answer is awaited."""
 
     def __init__(self, server: "EngineServer", sid: str, address: str) -> None:
         super().__init__(server, sid)
@@ -109,6 +103,8 @@ class Connection(AsyncSocket):
         self.websocket: WebSocket | None = None
         self.bucket = Bucket(FRAMES_PER_SECOND, FRAMES_BURST)
         self.posting = asyncio.Lock()
+        self.writing: asyncio.Task[None] | None = None
+        """Writes what waits; there is none while nothing does."""
         self.doomed = False
         """Its last packets are on their way; nothing follows them."""
 
@@ -119,7 +115,7 @@ class Connection(AsyncSocket):
         if self.websocket is not None and self.queue.empty() and self.websocket.write(frame):
             return
         try:
-            self.queue.put_nowait(frame)
+            self._queue(frame)
         except Overflow:
             self.queue.drop_all()
             self.shut(ErrorCode.SLOW_CONSUMER, reconnect_in_ms=0)
@@ -150,11 +146,17 @@ class Connection(AsyncSocket):
             self.doomed = False
             self.push(CLOSE)
         self.closed = True
-        self.queue.put_nowait(None)
+        self._queue(None)
         if self.websocket is not None:
             asyncio.get_running_loop().call_later(self.server.timing.linger, self.websocket.abort)
         self.server.sockets.pop(self.sid, None)
         self.server.door.closed(self)
+
+    def schedule_ping(self) -> None:
+        """It is alive: the next ping is due in an interval. Does nothing when no answer was awaited."""
+        if self.last_ping:
+            self.last_ping = None
+            self.server.pulse.expect(self.sid)
 
     async def handle_post_request(self, environ: dict[str, Any]) -> None:
         """Take what a polling client sends, one request after the other."""
@@ -194,8 +196,9 @@ class Connection(AsyncSocket):
             return
         self.connected = self.upgraded = True
         self.upgrading = False
-        writer = asyncio.create_task(self._write_queued(ws))
         self.websocket = ws
+        if not self.queue.empty():
+            self.writing = asyncio.create_task(self._write_queued(ws))
         try:
             while True:
                 text = await ws.wait()
@@ -208,7 +211,8 @@ class Connection(AsyncSocket):
         except Exception:
             log.exception("socket.failed")
         await self.close(abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
-        await writer
+        if self.writing is not None:
+            await self.writing
 
     async def _upgrade(self, ws: WebSocket) -> bool:
         """Move a polling client over to this WebSocket: probe, end of the poll, upgrade (Engine.IO protocol, v4)."""
@@ -227,19 +231,74 @@ class Connection(AsyncSocket):
             return False
         return True
 
+    def _queue(self, packet: Frame | None) -> None:
+        """Have it wait its turn. Raises Overflow."""
+        self.queue.put_nowait(packet)
+        if self.websocket is not None and self.writing is None:
+            self.writing = asyncio.create_task(self._write_queued(self.websocket))
+
     async def _write_queued(self, ws: WebSocket) -> None:
-        """Write what had to wait, in order. A packet leaves the queue only in the moment it is written."""
+        """Write what had to wait, in order, until nothing does. A packet leaves the queue when it is written."""
         try:
-            while (waiting := await self.queue.get()) is not None:
+            while not self.queue.empty():
+                waiting = self.queue.get_nowait()
+                if waiting is None:
+                    async with asyncio.timeout(self.server.timing.linger):
+                        await ws.close()
+                    return
                 async with asyncio.timeout(self.server.timing.send):
                     await ws.send(waiting.encode())
-            async with asyncio.timeout(self.server.timing.linger):
-                await ws.close()
         except TimeoutError:
             self.shut(ErrorCode.SLOW_CONSUMER, reconnect_in_ms=0)
             ws.abort()
         except (OSError, RuntimeError):
             ws.abort()
+        finally:
+            self.writing = None
+
+
+class Pulse:
+    """Pings every connection an interval after its last answer, and closes those that do not answer.
+
+    One task for all of them: both times are the same for everyone, so who comes later is due later. Those who came all
+    at once are pinged within a quarter of the interval, so that they do not answer at once for ever.
+    """
+
+    def __init__(self, server: "EngineServer") -> None:
+        self._server = server
+        self._to_ping: deque[tuple[float, str]] = deque()
+        self._to_answer: deque[tuple[float, str]] = deque()
+
+    def expect(self, sid: str) -> None:
+        """Ping this connection when its interval is over."""
+        self._to_ping.append((time.monotonic() + self._server.ping_interval, sid))
+
+    async def beat(self) -> None:
+        """Go on for ever."""
+        while True:
+            await asyncio.sleep(PULSE_SECONDS)
+            self._ping_due(time.monotonic())
+            self._close_due(time.monotonic())
+
+    def _ping_due(self, now: float) -> None:
+        at_once = 4 * PULSE_SECONDS / self._server.ping_interval * len(self._server.sockets)
+        for connection in self._due(self._to_ping, now, max(FEW, round(at_once))):
+            if not connection.closing:
+                connection.last_ping = now
+                connection.push(PING)
+                self._to_answer.append((now + self._server.ping_timeout, connection.sid))
+
+    def _close_due(self, now: float) -> None:
+        for connection in self._due(self._to_answer, now, FEW):
+            if connection.last_ping and now >= connection.last_ping + self._server.ping_timeout:
+                self._server.start_background_task(connection.close, False, False, self._server.reason.PING_TIMEOUT)
+
+    def _due(self, waiting: deque[tuple[float, str]], now: float, most: int) -> Iterator["Connection"]:
+        while most and waiting and waiting[0][0] <= now:
+            connection = self._server.sockets.get(waiting.popleft()[1])
+            if connection is not None:
+                most -= 1
+                yield connection
 
 
 class EngineServer(EngineIOServer):
@@ -255,6 +314,15 @@ class EngineServer(EngineIOServer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._async: dict[str, Any] = dict(self._async or {}, websocket=WebSocket)
+        self.pulse = Pulse(self)
+
+    async def _service_task(self) -> None:
+        await self.pulse.beat()
+
+    async def shutdown(self) -> None:
+        if self.service_task_handle is not None:
+            self.service_task_handle.cancel()
+            await asyncio.gather(self.service_task_handle, return_exceptions=True)
 
     def create_queue(self, *_args: Any, **_options: Any) -> BoundedQueue:
         return BoundedQueue()

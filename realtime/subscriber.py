@@ -64,7 +64,8 @@ class Subscriber:
         self.node = uuid.uuid4().hex
         self._pool = ConnectionPool.from_url(url, **connection_options(url))
         self._connection: AbstractConnection | None = None
-        self._wanted: dict[str, asyncio.Event] = {}
+        self._wanted: dict[str, asyncio.Event | None] = {}
+        """What awaits the confirmation of each wanted room; None where it was confirmed."""
         self._late: set[str] = set()
         self._unconfirmed: Counter[str] = Counter()
         self._outbox: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
@@ -90,19 +91,20 @@ class Subscriber:
 
     def unsubscribe(self, room: str) -> None:
         """Want a room no more."""
-        if self._wanted.pop(room, None) is not None:
+        if room in self._wanted:
+            del self._wanted[room]
             self._late.discard(room)
             self._outbox.put_nowait(("UNSUBSCRIBE", room))
 
     def is_confirmed(self, room: str) -> bool:
         """Whether Redis has confirmed the subscription."""
-        return room in self._wanted and self._wanted[room].is_set()
+        return room in self._wanted and self._wanted[room] is None
 
     async def confirmed(self, room: str) -> bool:
         """Wait a moment until Redis confirms the subscription; when it does so later, `on_late` is told."""
         event = self._wanted.get(room)
-        if event is None or event.is_set():
-            return event is not None
+        if event is None:
+            return room in self._wanted
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), self._timing.subscribe)
         if not event.is_set() and self._wanted.get(room) is event:
@@ -130,8 +132,7 @@ class Subscriber:
         self._outbox = asyncio.Queue()
         self._unconfirmed.clear()
         self._unheard_since = None
-        for event in self._wanted.values():
-            event.clear()
+        self._wanted = {room: event or asyncio.Event() for room, event in self._wanted.items()}
         tasks: list[asyncio.Task[None]] = []
         try:
             await connection.connect()
@@ -203,6 +204,7 @@ class Subscriber:
             self._on_restored()
         elif (event := self._wanted.get(room)) is not None:
             event.set()
+            self._wanted[room] = None
             if room in self._late:
                 self._late.discard(room)
                 self._on_late(room)

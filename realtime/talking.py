@@ -4,8 +4,9 @@ conversations whose rooms are joined."""
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -26,7 +27,38 @@ log = structlog.get_logger(__name__)
 
 REDIS_SECONDS = 0.5
 SEEN_SECONDS = 30 * 24 * 3600
-ASKED_AT_ONCE = 500
+ASKED_AT_ONCE = 200
+Thing = TypeVar("Thing")
+
+TALKS = f"{RoomKind.CONVERSATION}:"
+
+# Written and read for hundreds of people in one command each: three for every one of ten thousand, from the same few
+# milliseconds, would stop the node for longer than a message may take. The keys come in pairs: presence, last seen.
+NOTE = """
+for i = 1, #KEYS, 2 do
+    redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
+    redis.call('EXPIRE', KEYS[i], ARGV[3])
+    redis.call('SET', KEYS[i + 1], ARGV[4], 'EX', ARGV[5])
+end
+"""
+FORGET = """
+for i = 1, #KEYS, 2 do
+    redis.call('ZREM', KEYS[i], ARGV[1])
+    if ARGV[2] == '' then
+        redis.call('DEL', KEYS[i + 1])
+    else
+        redis.call('SET', KEYS[i + 1], ARGV[2], 'EX', ARGV[3])
+    end
+end
+"""
+LOOK = """
+local found = {}
+for i = 1, #KEYS, 2 do
+    found[i] = redis.call('ZCOUNT', KEYS[i], ARGV[1], '+inf')
+    found[i + 1] = redis.call('GET', KEYS[i + 1])
+end
+return found
+"""
 
 
 class Talking:
@@ -43,6 +75,9 @@ class Talking:
         self._hub = hub
         self._clients = clients
         self._timing = timing
+        self._write_note = redis.register_script(NOTE)
+        self._write_gone = redis.register_script(FORGET)
+        self._look = redis.register_script(LOOK)
         self._noted: dict[int, float] = {}
         """Whom this node has noted as connected, and when it last did."""
         self._known: dict[int, events.Presence] = {}
@@ -93,38 +128,42 @@ class Talking:
     async def _note(self) -> None:
         """Write down whose sockets this node holds; who hides it is not there."""
         now = time.time()
-        shown = {person.id for person in self._clients.people() if not _hides(person)}
-        hidden = {person.id for person in self._clients.people()} - shown
-        due = [user_id for user_id in shown if now - self._noted.get(user_id, 0) >= self._timing.presence_renewal]
-        gone = [user_id for user_id in self._noted if user_id not in shown]
-        pipe = self._redis.pipeline(transaction=False)
         seen = datetime.fromtimestamp(self._backend.now(), UTC).isoformat()
-        for user_id in due:
-            pipe.zadd(presence(user_id), {self._node: now + self._timing.presence_renewal * 3})
-            pipe.expire(presence(user_id), max(1, round(self._timing.presence_renewal * 3)))
-            pipe.set(last_seen(user_id), seen, ex=SEEN_SECONDS)
-        for user_id in gone:
-            pipe.zrem(presence(user_id), self._node)
-            if user_id in hidden:
-                pipe.delete(last_seen(user_id))
-            else:
-                pipe.set(last_seen(user_id), seen, ex=SEEN_SECONDS)
-        if due or gone:
-            await pipe.execute()
-        self._noted |= dict.fromkeys(due, now)
-        for user_id in gone:
-            del self._noted[user_id]
+        until = self._timing.presence_renewal * 3
+        shown: set[int] = set()
+        hidden: set[int] = set()
+        async for people in self._clients.people_in_steps():
+            hiding = {person.id for person in people if _hides(person)}
+            here = {person.id for person in people} - hiding
+            hidden |= hiding
+            shown |= here
+            due = [user_id for user_id in here if now - self._noted.get(user_id, 0) >= self._timing.presence_renewal]
+            if due:
+                life = max(1, round(until))
+                await self._write_note(keys=_keys(due), args=[self._node, now + until, life, seen, SEEN_SECONDS])
+                self._noted |= dict.fromkeys(due, now)
+        gone = self._noted.keys() - shown
+        await self._forget(gone - hidden, seen)
+        await self._forget(gone & hidden, "")
+
+    async def _forget(self, user_ids: Collection[int], seen: str) -> None:
+        """They are not here any more; without `seen` nobody is to know when they were."""
+        for those in _in_parts(user_ids):
+            await self._write_gone(keys=_keys(those), args=[self._node, seen, SEEN_SECONDS])
+            for user_id in those:
+                del self._noted[user_id]
 
     async def _tell(self) -> None:
         """Look for the members of this node's rooms, and tell what has changed."""
         rooms: dict[int, list[str]] = defaultdict(list)
-        for name in self._hub.names():
-            for user_id in self._members(name):
-                rooms[user_id].append(name)
+        for names in _in_parts(name for name in self._hub.names() if name.startswith(TALKS)):
+            for name in names:
+                for user_id in self._members(name):
+                    rooms[user_id].append(name)
+            await asyncio.sleep(0)
         self._known = {user_id: one for user_id, one in self._known.items() if user_id in rooms}
-        watched = list(rooms)
-        for start in range(0, len(watched), ASKED_AT_ONCE):
-            for one in await self._ask(watched[start : start + ASKED_AT_ONCE]):
+        for watched in _in_parts(rooms):
+            for one in await self._ask(watched):
                 before = self._known.get(one.user_id)
                 self._known[one.user_id] = one
                 if before is not None and before.is_online is not one.is_online:
@@ -139,12 +178,8 @@ class Talking:
     async def _ask(self, user_ids: Collection[int]) -> list[events.Presence]:
         if not user_ids:
             return []
-        pipe = self._redis.pipeline(transaction=False)
-        for user_id in user_ids:
-            pipe.zcount(presence(user_id), time.time(), "+inf")
-            pipe.get(last_seen(user_id))
         async with asyncio.timeout(REDIS_SECONDS):
-            answers: Sequence[bytes | int | None] = await pipe.execute()
+            answers: Sequence[bytes | int | None] = await self._look(keys=_keys(user_ids), args=[time.time()])
         return [
             _presence(user_id, bool(answers[2 * place]), answers[2 * place + 1])
             for place, user_id in enumerate(user_ids)
@@ -152,8 +187,7 @@ class Talking:
 
     def _members(self, name: str) -> frozenset[int]:
         room = self._hub.get(name)
-        is_talk = name.startswith(f"{RoomKind.CONVERSATION}:")
-        return room.party_ids if room is not None and is_talk else frozenset()
+        return room.party_ids if room is not None and name.startswith(TALKS) else frozenset()
 
     def _envelope(self, name: str, data: events.Typing | events.Presence) -> events.Envelope:
         return events.Envelope(
@@ -165,6 +199,17 @@ class Talking:
             request_id="",
             data=data.model_dump(mode="json"),
         )
+
+
+def _keys(user_ids: Iterable[int]) -> list[str]:
+    return [key for user_id in user_ids for key in (presence(user_id), last_seen(user_id))]
+
+
+def _in_parts(things: Iterable[Thing]) -> Iterator[list[Thing]]:
+    """All of them as they are now, some at a time."""
+    everything = list(things)
+    for start in range(0, len(everything), ASKED_AT_ONCE):
+        yield everything[start : start + ASKED_AT_ONCE]
 
 
 def _hides(person: Person) -> bool:

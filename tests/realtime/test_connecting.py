@@ -148,7 +148,7 @@ class TestConnecting:
         await client.socket.disconnect()
         await until(lambda: not node.node.sockets.eio.sockets)
         hub, manager = node.node.hub, node.node.sockets.manager
-        assert (len(hub), len(node.node.clients), node.node.clients.people()) == (0, 0, [])
+        assert (len(hub), len(node.node.clients), node.node.clients.person(1)) == (0, 0, None)
         assert (node.node.sockets.environ, manager.rooms, manager.pending_connect) == ({}, {}, {})
 
 

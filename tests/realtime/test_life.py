@@ -1,24 +1,30 @@
 """The node's life: its pages, its readiness, its metrics, its end; once as a real process."""
 
 import asyncio
+import gc
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.web import WebSocketResponse
 
+from realtime import server
+from realtime.clients import Client as KeptClient
+from realtime.connection import Connection
 from realtime.docs import build_asyncapi, render_page
 from realtime.limits import Bucket, Proxies, address_key
 from shared_contracts.commands import COMMANDS
 from shared_contracts.errors import ErrorCode
 from shared_contracts.events import NUMBERED
 from tests.realtime.clients import KEY, KID, Client, make_token, until
-from tests.realtime.conftest import RunningNode
+from tests.realtime.conftest import QUICK, RunningNode, World
 from tests.realtime.standin import CREDENTIAL, StandIn
 from tests.realtime.valkey import Valkey
 
@@ -29,6 +35,69 @@ def stop_for_good(process: asyncio.subprocess.Process) -> None:
     """A process that outlives its test would keep the suite waiting."""
     if process.returncode is None:
         process.kill()
+
+
+@pytest.mark.asyncio
+class TestIdleConnections:
+    async def test_are_pinged_and_closed_when_they_do_not_answer(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Seen red with a pulse that forgets whom it has pinged, and with one that pings a connection once only."""
+        monkeypatch.setattr(server, "PING_INTERVAL_SECONDS", 0.2)
+        monkeypatch.setattr(server, "PING_TIMEOUT_SECONDS", 0.4)
+        node = await world.node()
+        silent, lively = await (await node.raw()).let_in(1), await (await node.raw()).let_in(2)
+        for _ in range(5):
+            assert await asyncio.wait_for(lively.read(), 1) == "2"
+            await lively.socket.send_str("3")
+        texts = await asyncio.wait_for(silent.read_to_end(), 2)
+        assert texts.count("2") == 1
+        assert [client.user_id for client in node.node.clients] == [2]
+
+    async def test_are_freed_at_once_when_they_are_gone(self, world: World) -> None:
+        """`realtime.garbage` builds on it.
+
+        Seen red where their last error keeps its frames, and where their WebSocket keeps its handler.
+        """
+        node = await world.node(replace(QUICK, deaf=60, connect=5, send=30, linger=1))
+        was_on = gc.isenabled()
+        await _come_and_go(node, rude=False)
+        gc.collect()
+        gc.disable()
+        try:
+            before = _count_kept()
+            for rude in (False, True):
+                for _ in range(3):
+                    await _come_and_go(node, rude=rude)
+            await until(lambda: _count_kept() <= before, 20)
+        finally:
+            if was_on:
+                gc.enable()
+
+    async def test_are_not_looked_through_for_garbage(self) -> None:
+        """Seen red with Python's own third threshold."""
+        program = (
+            "import gc; from realtime.garbage import leave_the_old_alone; leave_the_old_alone();"
+            "before = gc.get_stats()[2]['collections']; kept = [[] for _ in range(2_000_000)];"
+            "print(gc.get_stats()[2]['collections'] - before, gc.get_stats()[1]['collections'] > 100)"
+        )
+        run = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert run.stdout.split() == ["0", "True"]
+
+
+async def _come_and_go(node: RunningNode, *, rude: bool) -> None:
+    raw = await (await node.raw()).let_in(1)
+    if rude:
+        raw.socket._response.connection.transport.abort()  # type: ignore[union-attr]
+    else:
+        await raw.socket.close()
+    await until(lambda: not node.node.sockets.eio.sockets)
+
+
+def _count_kept() -> int:
+    return sum(type(one) in (Connection, KeptClient, WebSocketResponse) for one in gc.get_objects())
 
 
 @pytest.mark.asyncio
