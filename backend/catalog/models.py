@@ -141,7 +141,7 @@ class ProviderCategory(models.Model):
 
 
 class Openings(models.Model):
-    """When a provider can still be booked, kept by the module that books. Without a row: at any time."""
+    """When a provider can still be booked, kept by the module that books. Of whom nothing was said: at any time."""
 
     provider = models.OneToOneField("accounts.User", on_delete=models.CASCADE, primary_key=True, related_name="+")
     periods = PeriodsField()

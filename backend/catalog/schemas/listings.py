@@ -158,7 +158,12 @@ class WhenAndWhereIn(PageIn):
     near: _NearIn = None
     radius_km: _Radius = None
     free_from: Annotated[
-        Instant | None, Field(description="With `free_to`: providers who are free for all of this period.")
+        Instant | None,
+        Field(
+            description="With `free_to`: providers who are free for all of this period. Where one chair is free for "
+            "its first part and another for the rest, they are listed too; `GET /providers/{provider_id}/slots/` is "
+            "exact."
+        ),
     ] = None
     free_to: Instant | None = None
 

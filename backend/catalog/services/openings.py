@@ -10,15 +10,12 @@ from backend.core.fields import Period
 
 
 @transaction.atomic
-def set_openings(*, provider_id: int, openings: Sequence[Period] | None, now: datetime) -> None:
-    """Say when this provider can still be booked: half-open periods in UTC; None: at any time.
+def set_openings(*, provider_id: int, openings: Sequence[Period], now: datetime) -> None:
+    """Say when this provider can still be booked: half-open periods in UTC. Of whom nothing is said: at any time.
 
     Whoever asks for providers free in a period gets those with an opening that holds all of it; beyond the last
     opening nobody is free. One statement.
     """
-    if openings is None:
-        Openings.objects.filter(provider_id=provider_id).delete()
-        return
     Openings.objects.bulk_create(
         [Openings(provider_id=provider_id, periods=list(openings), updated_at=now)],
         update_conflicts=True,

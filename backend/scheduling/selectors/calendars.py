@@ -55,6 +55,24 @@ def chairs_of(provider_id: int) -> list[Resource]:
     return [as_model(Resource, row) for row in _CHAIRS.rows(provider=provider_id)]
 
 
+NOT_MADE_YET = 0
+"""The chair of a provider whom nobody ever booked, and whose calendars nobody looked at."""
+
+
+def bookable_chairs_of(provider_id: int, *, resource_id: int | None = None, service_id: int | None = None) -> list[int]:
+    """The chairs that take bookings: all of them, or this one, or those for a service. One compiled query."""
+    rows = chairs_of(provider_id)
+    if not rows:
+        return [NOT_MADE_YET] if resource_id is None else []
+    return [
+        one.pk
+        for one in rows
+        if one.is_active
+        and resource_id in {None, one.pk}
+        and (not one.service_ids or service_id is None or service_id in one.service_ids)
+    ]
+
+
 def must_be_provider(provider_id: int) -> None:
     """Raises NotFound for who is none. One query."""
     if PROVIDERS.isdisjoint(accounts.roles_of([provider_id]).get(provider_id, ())):
@@ -190,7 +208,10 @@ def notify_emails_of(provider_id: int) -> tuple[str, ...]:
     return tuple(terms_of(provider_id).notify_emails)
 
 
-def providers_with_calendars(*, after: int) -> "QuerySet[Resource, int]":
-    """The ids of those who ever took bookings, in order, from the one behind this on."""
-    rows = Resource.objects.filter(provider_id__gt=after, deleted_at=None)
-    return rows.order_by("provider_id").values_list("provider_id", flat=True).distinct()
+def providers_with_calendars(*, after: int, most: int) -> list[int]:
+    """The ids of those who ever took bookings or said when they do, in order, from behind this one on. One query."""
+    resources, *others = (
+        model.objects.filter(provider_id__gt=after).values_list("provider_id", flat=True)
+        for model in (Resource, Availability, TimeOff, Policy)
+    )
+    return list(resources.union(*others).order_by("provider_id")[:most])

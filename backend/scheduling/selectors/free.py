@@ -56,7 +56,7 @@ def free_slots_of(provider_id: int, asked: Asked, *, now: datetime) -> Found:
     period = (asked.starts_from - timedelta(days=1), asked.starts_before + timedelta(days=1))
     calendar, held = calendars.calendars_of(provider_id, period), calendars.held_of(provider_id, period)
     by_start: dict[datetime, list[int]] = defaultdict(list)
-    for chair in _chairs(provider_id, asked):
+    for chair in calendars.bookable_chairs_of(provider_id, resource_id=asked.resource_id, service_id=asked.service_id):
         taken = slots.merged(held.get(chair, ()))
         for start in slots.free_slots(calendar.free_at(chair), taken, wish):
             by_start[start].append(chair)
@@ -75,17 +75,3 @@ def _duration(provider_id: int, asked: Asked) -> timedelta:
     if service is None or service.is_archived or service.provider_id != provider_id:
         raise invalid_field("query.service", "the provider has no such service")
     return timedelta(minutes=service.duration_minutes)
-
-
-def _chairs(provider_id: int, asked: Asked) -> list[int]:
-    """The chairs that are asked for. A provider nobody ever booked has one, which is not made yet: 0."""
-    rows = calendars.chairs_of(provider_id)
-    if not rows:
-        return [0] if asked.resource_id is None else []
-    return [
-        one.pk
-        for one in rows
-        if one.is_active
-        and asked.resource_id in {None, one.pk}
-        and (not one.service_ids or asked.service_id is None or asked.service_id in one.service_ids)
-    ]

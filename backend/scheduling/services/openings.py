@@ -22,17 +22,22 @@ def push_openings(*, provider_id: int, now: datetime) -> None:
         catalog.set_openings(provider_id=provider_id, openings=openings, now=now)
 
 
-def openings_of(provider_id: int, *, now: datetime) -> list[Period] | None:
-    """When at least one of a provider's chairs is free, from now to the horizon; None: always."""
+def openings_of(provider_id: int, *, now: datetime) -> list[Period]:
+    """When at least one of a provider's chairs is free, from the notice that they want to their horizon.
+
+    It is one set for all the chairs together: where one is free from 9 to 10 and another from 10 to 11, the provider
+    counts as free from 9 to 11, though no single booking of two hours fits; the free slots say so exactly.
+    """
     terms = calendars.terms_of(provider_id)
-    period = (now, now + timedelta(days=terms.horizon_days))
+    period = (now + timedelta(minutes=terms.minimum_notice_minutes), now + timedelta(days=terms.horizon_days))
+    if period[0] >= period[1]:
+        return []
     calendar = calendars.calendars_of(provider_id, period)
     held = calendars.held_of(provider_id, period)
-    if not (calendar.hours or calendar.off or held):
-        return None
-    chairs = calendars.resources_of(provider_id, active_only=True).values_list("pk", flat=True)
     return slots.merged(
-        free for chair in chairs for free in slots.without(calendar.free_at(chair), slots.merged(held.get(chair, ())))
+        free
+        for chair in calendars.bookable_chairs_of(provider_id)
+        for free in slots.without(calendar.free_at(chair), slots.merged(held.get(chair, ())))
     )
 
 
@@ -42,7 +47,7 @@ BATCH = 500
 @transaction.atomic
 def roll_openings(*, after: int, now: datetime) -> None:
     """Let every provider's openings reach as far ahead as they should: once a day, in batches by id."""
-    ids = list(calendars.providers_with_calendars(after=after)[:BATCH])
+    ids = calendars.providers_with_calendars(after=after, most=BATCH)
     for provider_id in ids:
         openings_changed(provider_id, now=now)
     if len(ids) == BATCH:

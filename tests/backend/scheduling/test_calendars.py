@@ -334,6 +334,14 @@ def told() -> Sequence[Period]:
     return periods
 
 
+def found(api: Api, start: datetime, length: timedelta = HOUR) -> bool:
+    """Whether clients who want this time find the only service."""
+    query = {"free_from": start.isoformat(), "free_to": (start + length).isoformat()}
+    answer = api.get("/services/", **query)
+    assert answer.status == 200, answer.body
+    return bool(answer.body["count"])
+
+
 class TestOpenings:
     def test_are_told_once_for_all_changes(self, shop: Shop) -> None:
         open_on(shop, 3, time(9), time(12))
@@ -352,13 +360,63 @@ class TestOpenings:
             (day + 7 * DAY + 8 * HOUR, day + 7 * DAY + 9.5 * HOUR + timedelta(seconds=1)),
         ]
 
-    def test_are_not_told_where_one_is_always_free(self, shop: Shop) -> None:
-        booking = shop.book()
+    def test_reach_from_now_to_the_horizon_where_nobody_said_when(self, shop: Shop) -> None:
+        """Seen red when they were told of as free for ever."""
+        shop.cancel(shop.book(), shop.provider)
         run_jobs("scheduling.push_openings")
-        assert Openings.objects.count() == 1
-        shop.cancel(booking, shop.provider)
+        assert list(told()) == [(shop.now, shop.now + 365 * DAY)]
+
+    def test_of_who_is_new_are_found_by_clients(self, shop: Shop, api: Api) -> None:
+        """Seen red when only chairs that were made counted: hours alone made a provider vanish from every search."""
+        _service(api, shop)
+        hours_ = {"day_of_week": 3, "start_time": "09:00", "end_time": "17:00", "time_zone": "UTC"}
+        assert api.as_(shop.provider).post("/availability/", hours_).status == 201
+        assert not Resource.objects.exists()
+        thursday = datetime(2030, 5, 16, tzinfo=UTC)
         run_jobs("scheduling.push_openings")
-        assert Openings.objects.count() == 0
+        assert found(api, thursday + 9 * HOUR, 8 * HOUR)
+        assert not found(api, thursday + 8.5 * HOUR)
+        assert not found(api, thursday + 16.5 * HOUR)
+        assert not found(api, thursday + DAY + 10 * HOUR)
+        assert found(api, thursday + 357 * DAY + 10 * HOUR)
+        assert not found(api, thursday + 364 * DAY + 10 * HOUR)
+        shop.at.forward(days=7)
+        openings.roll_openings(after=0, now=shop.now)  # seen red when it went over chairs alone
+        run_jobs("scheduling.push_openings")
+        assert found(api, thursday + 364 * DAY + 10 * HOUR)
+
+    def test_leave_out_the_time_off_of_who_is_new(self, shop: Shop, api: Api) -> None:
+        """Seen red as above."""
+        _service(api, shop)
+        off = {"starts_at": "2030-05-16T00:00:00Z", "ends_at": "2030-05-17T00:00:00Z"}
+        assert api.as_(shop.provider).post("/time-off/", off).status == 201
+        run_jobs("scheduling.push_openings")
+        assert not found(api, shop.tomorrow)
+        assert found(api, shop.tomorrow + DAY)
+
+    def test_begin_when_the_notice_is_over_and_end_at_the_horizon(self, shop: Shop, api: Api) -> None:
+        """Seen red when they began at once, and had no end without hours."""
+        _service(api, shop)
+        policy = {"minimum_notice_minutes": 120, "horizon_days": 10}
+        assert api.as_(shop.provider).put("/me/booking-policy/", policy).status == 200
+        run_jobs("scheduling.push_openings")
+        assert list(told()) == [(shop.now + 2 * HOUR, shop.now + 10 * DAY)]
+        assert not found(api, shop.now + HOUR)
+        assert found(api, shop.now + 2 * HOUR)
+        assert not found(api, shop.now + 10 * DAY)
+        shop.terms(minimum_notice_minutes=60 * 24 * 11, horizon_days=10)
+        openings.roll_openings(after=0, now=shop.now)
+        run_jobs("scheduling.push_openings")
+        assert list(told()) == []
+
+    def test_are_none_where_every_chair_is_switched_off(self, shop: Shop, api: Api) -> None:
+        """Seen red when no hours meant: always free."""
+        _service(api, shop)
+        (chair,) = shop.chairs()
+        assert api.as_(shop.provider).patch(f"/me/resources/{chair.pk}/", {"is_active": False}).status == 200
+        run_jobs("scheduling.push_openings")
+        assert list(told()) == []
+        assert not found(api, shop.tomorrow)
 
     def test_roll_on_every_day(self, shop: Shop) -> None:
         open_on(shop, 3)
