@@ -226,6 +226,14 @@ def hold_active(user_ids: Collection[int]) -> None:
         raise NotFound
 
 
+def hold_contact(user_id: int) -> ContactView:
+    """`hold_active` for one person, with their name and phone number. Raises NotFound. One query."""
+    rows = run("SELECT id, name, phone_number FROM accounts_user WHERE id = %s AND is_active FOR KEY SHARE", [user_id])
+    if not rows:
+        raise NotFound
+    return ContactView(*rows[0])
+
+
 def provider_of(user_id: int, *, lock: bool = False) -> ProviderView | None:
     """The name and city of an active person who holds a provider's role; None for others. One query.
 

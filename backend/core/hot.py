@@ -172,14 +172,8 @@ def insert(rows: "Sequence[models.Model]") -> None:
     if not rows:
         return
     statement, columns = _insert_of(type(rows[0]), len(rows))
-    parameters = [
-        getattr(row, name) if prepared is None else prepared(getattr(row, name), _database())
-        for row in rows
-        for name, prepared in columns
-    ]
-    for row, (key,) in zip(rows, run(statement, parameters), strict=True):
-        row.pk = key
-        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    for row, (key,) in zip(rows, run(statement, _parameters(rows, columns)), strict=True):
+        _is_stored(row, key)
 
 
 _PLAIN = frozenset(
@@ -190,6 +184,31 @@ _PLAIN = frozenset(
 
 
 _Prepared = Callable[[Any, BaseDatabaseWrapper], Any]
+
+
+def _parameters(rows: Sequence[models.Model], columns: "list[tuple[str, _Prepared | None]]") -> list[Any]:
+    return [
+        getattr(row, name) if prepared is None else prepared(getattr(row, name), _database())
+        for row in rows
+        for name, prepared in columns
+    ]
+
+
+def _is_stored(row: models.Model, key: Any) -> None:
+    row.pk = key
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+
+
+def insert_once(row: models.Model) -> bool:
+    """Insert a new row, unless a unique constraint refuses it: then the transaction goes on. Whether it is there now.
+
+    Whoever is about to insert its like is waited for.
+    """
+    statement, columns = _insert_of(type(row), 1)
+    keys = run(statement.replace(" RETURNING ", " ON CONFLICT DO NOTHING RETURNING "), _parameters([row], columns))
+    for (key,) in keys:
+        _is_stored(row, key)
+    return bool(keys)
 
 
 @lru_cache(maxsize=256)

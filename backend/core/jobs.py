@@ -119,6 +119,16 @@ def definitions() -> Iterable[JobDefinition]:
 INSERT = HotInsert(JobRow, "name", "queue", "arguments", "request_id", "run_at")
 
 
+Planned = tuple[str, datetime, Mapping[str, Any]]
+"""A job's name, when it is due, and its arguments."""
+
+
+def row_of(planned: Planned) -> tuple[str, str, str, str, datetime]:
+    """The row of a job for `INSERT`."""
+    name, run_at, arguments = planned
+    return name, definition(name).queue, json.dumps(arguments), request_id(), run_at
+
+
 def enqueue_all(name: str, calls: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime) -> list[int]:
     """`enqueue` for many calls of one job, each with when it is due and its arguments, in one statement."""
     if not transaction.get_connection().in_atomic_block:
@@ -138,7 +148,7 @@ def enqueue(name: str, *, now: datetime, run_at: datetime | None = None, **argum
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("enqueue() outside a transaction: the job could outlive a change that never was")
     due = run_at or now
-    (key,) = INSERT.run([(name, definition(name).queue, json.dumps(arguments), request_id(), due)])
+    (key,) = INSERT.run([row_of((name, due, arguments))])
     wake_for([due], now=now)
     return key
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 
 from backend.core.hot import HotInsert, run
-from backend.core.jobs import INSERT, definition, wake_for
+from backend.core.jobs import INSERT, Planned, definition, row_of, wake_for
 from backend.core.models import EventRow
 from backend.core.request_context import request_id
 from backend.core.wakeup import wake_relay
@@ -43,12 +43,17 @@ def emit(event: Event, *, rooms: Iterable[str], now: datetime) -> list[int]:
     return emit_all([(event, list(rooms))], now=now)
 
 
-def emit_all(events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime) -> list[int]:
-    """`emit` for several events, each with its rooms, in order and in one statement with the jobs that they cause."""
+def emit_all(
+    events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime, planned: Sequence[Planned] = ()
+) -> list[int]:
+    """`emit` for several events, each with its rooms, in order and in one statement with the jobs that they cause.
+
+    So are the jobs that are `planned` besides.
+    """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("emit() outside a transaction: the event could outlive a change that never was")
     told: list[tuple[Any, ...]] = []
-    planned: list[tuple[Any, ...]] = []
+    caused: list[tuple[Any, ...]] = []
     for event, rooms in events:
         if event.type not in _known:
             raise LookupError(f"{event.type} is missing in shared_contracts.events.NUMBERED")
@@ -56,15 +61,16 @@ def emit_all(events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime) ->
         for name, run_at in _jobs_of(event, now):
             arguments = f'{{"type":"{event.type}","event":{data},"rooms":{json.dumps(list(rooms))}}}'
             place = len(told) + 1 if rooms else 0
-            planned.append((name, definition(name).queue, arguments, place, request_id(), run_at))
+            caused.append((name, definition(name).queue, arguments, place, request_id(), run_at))
         told += [(room, partition_of(room), event.type, data, request_id(), now) for room in rooms]
-    if told or planned:
-        statement = _statement(len(told), len(planned))
-        ids = [key for (key,) in run(statement, [value for row in (*told, *planned) for value in row])]
-        transaction.on_commit(_wake_for_events)
-        wake_for([run_at for *_, run_at in planned], now=now)
-        return ids
-    return []
+    if not (told or caused or planned):
+        return []
+    jobs = [*caused, *map(row_of, planned)]
+    statement = _statement(len(told), len(caused), len(planned))
+    ids = [key for (key,) in run(statement, [value for row in (*told, *jobs) for value in row])]
+    transaction.on_commit(_wake_for_events)
+    wake_for([run_at for *_, run_at in jobs], now=now)
+    return ids
 
 
 _EVENTS = HotInsert(EventRow, "room", "partition", "type", "data", "request_id", "created_at")
@@ -72,13 +78,15 @@ _EVENT_ID = "%s::jsonb || jsonb_build_object('event_id', (ARRAY(SELECT id FROM t
 
 
 @lru_cache(maxsize=256)
-def _statement(events: int, jobs: int) -> str:
-    """So many events, and so many jobs, whose arguments get the id of the event at a place: null at place 0."""
+def _statement(events: int, caused: int, planned: int) -> str:
+    """So many events; jobs that get the id of the event at a place, null at place 0; and jobs as they are."""
     told = _EVENTS.text(events) if events else "SELECT null::bigint AS id WHERE false"
-    if not jobs:
+    if not caused and not planned:
         return told
-    planned = INSERT.text(jobs, arguments=_EVENT_ID)
-    return f"WITH told AS ({told}), planned AS ({planned}) SELECT id FROM told ORDER BY id"  # noqa: S608
+    parts = [f"told AS ({told})"]
+    parts += [f"caused AS ({INSERT.text(caused, arguments=_EVENT_ID)})"] if caused else []
+    parts += [f"planned AS ({INSERT.text(planned)})"] if planned else []
+    return f"WITH {', '.join(parts)} SELECT id FROM told ORDER BY id"  # noqa: S608 - of our own parts
 
 
 def _jobs_of(event: Event, now: datetime) -> Iterator[tuple[str, datetime]]:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Annotated, Any, Generic, LiteralString, Self, TypeVar
 
 from ninja import Schema
+from ninja.schema import DjangoGetter
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -182,6 +183,14 @@ class Out(Schema):
     """Base of what clients get."""
 
     model_config = ConfigDict(from_attributes=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _run_root_validator(cls, values: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Named values are taken as they are: only an object has attributes for Ninja to look through."""
+        if isinstance(values, dict) and not cls._ninja_resolvers:
+            return handler(values)
+        return handler(DjangoGetter(values, cls, info.context))
 
 
 T = TypeVar("T")

@@ -93,7 +93,7 @@ def request_assistance(request: HttpRequest, payload: AssistanceIn) -> Status[Re
         )
         for one in asked.nearby
     ]
-    shown = shapes.show_assistance(actor, asked.assistance)
+    shown = shapes.show_request(actor, asked.assistance, asked.client)
     return Status(201, RequestOut(assistance=shown, nearby_assistants=nearby))
 
 

@@ -44,6 +44,11 @@ def show_assistance(actor: Actor, assistance: Assistance) -> AssistanceOut:
     return show_assistances(actor, [assistance])[0]
 
 
+def show_request(actor: Actor, assistance: Assistance, client: accounts.ContactView) -> AssistanceOut:
+    """A job as its client has just asked for it, which is nobody's yet. No query."""
+    return _assistance(actor, assistance, {client.id: client}, None)
+
+
 def show_assistances(actor: Actor, rows: Sequence[Assistance]) -> list[AssistanceOut]:
     """Two queries."""
     contacts = accounts.contacts([id_ for row in rows for id_ in (row.client_id, row.assistant_id) if id_ is not None])

@@ -129,14 +129,11 @@ def _give_back(assistance: Assistance, actor: Actor, change: Change, now: dateti
         news.say_in_conversation(conversation_id, to=Status.REQUESTED, assistant_id=former_id, now=now)
         messaging.close_conversation(conversation_id=conversation_id, now=now)
     status, rooms = news.status_changed(assistance, people, reason=change.reason, now=now)
-    emit_all(
-        [
-            (MemberRemoved(user=people[former_id]), [assistance_room(assistance.pk)]),
-            (status, [*rooms, assistant_room(former_id)]),
-        ],
-        now=now,
-    )
-    waves.begin_round(assistance, client=people[assistance.client_id], now=now)
+    told: list[news.Fact] = [
+        (MemberRemoved(user=people[former_id]), [assistance_room(assistance.pk)]),
+        (status, [*rooms, assistant_room(former_id)]),
+    ]
+    waves.begin_round(assistance, client=people[assistance.client_id], told=told, now=now)
 
 
 def _stamp(to: Status, now: datetime) -> dict[str, datetime]:

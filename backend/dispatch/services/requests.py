@@ -4,23 +4,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.core.errors import invalid_field
 from backend.core.geo import Point
-from backend.core.hot import insert
-from backend.core.outbox import emit_all
+from backend.core.hot import insert_once
 from backend.core.states import record_birth
 from backend.dispatch import rules, selectors
-from backend.dispatch.errors import OpenRequestExists, QuoteExpired, violates
+from backend.dispatch.errors import OpenRequestExists, QuoteExpired
 from backend.dispatch.matching import Nearby
-from backend.dispatch.models import ONE_OPEN_REQUEST, Assistance, Quote
+from backend.dispatch.models import Assistance, Quote
 from backend.dispatch.services import news, waves
 from backend.dispatch.states import Status
-from shared_contracts.events import MemberAdded
+from shared_contracts.events import MemberAdded, Person
 from shared_contracts.rooms import assistance_room
 
 
@@ -44,6 +43,7 @@ class Request:
     """A request as it went out: the job, and who was asked at once, nearest first."""
 
     assistance: Assistance
+    client: accounts.ContactView
     nearby: list[Nearby]
 
 
@@ -72,20 +72,6 @@ def quote_assistance(
     )
 
 
-def request_assistance(*, actor: Actor, wanted: Wanted, now: datetime) -> Request:
-    """Ask for help; the first offers go out in the same transaction.
-
-    Raises OpenRequestExists (with its id), QuoteExpired, TariffMissing, or 422 for a quote of something else.
-    """
-    try:
-        with transaction.atomic():
-            return _request(actor, wanted, now)
-    except IntegrityError as error:
-        if not violates(error, ONE_OPEN_REQUEST):
-            raise
-        raise OpenRequestExists(assistance_id=selectors.open_request_of(actor.id)) from None
-
-
 def price_of(
     service_type: str, vehicle_class: str, pickup: Point, dropoff: Point | None, *, routed_m: int | None, at: datetime
 ) -> dict[str, Any]:
@@ -107,8 +93,13 @@ def price_of(
     }
 
 
-def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
-    accounts.hold_active([actor.id])
+@transaction.atomic(savepoint=False)
+def request_assistance(*, actor: Actor, wanted: Wanted, now: datetime) -> Request:
+    """Ask for help; the first offers go out in the same transaction.
+
+    Raises OpenRequestExists (with its id), QuoteExpired, TariffMissing, or 422 for a quote of something else.
+    """
+    contact = accounts.hold_contact(actor.id)
     quote = None if wanted.quote_id is None else _take_quote(actor, wanted.quote_id, wanted, now)
     service_type = quote.service_type if quote else wanted.service_type
     assistance = Assistance(
@@ -126,17 +117,16 @@ def _request(actor: Actor, wanted: Wanted, now: datetime) -> Request:
         created_at=now,
         updated_at=now,
     )
-    insert([assistance])
+    # One open request each: that is what the database would refuse.
+    if not insert_once(assistance):
+        raise OpenRequestExists(assistance_id=selectors.open_request_of(actor.id))
     record_birth(assistance, by=actor, now=now)
-    people = selectors.named(actor.id)
-    emit_all(
-        [
-            (MemberAdded(user=people[actor.id]), [assistance_room(assistance.pk)]),
-            news.status_changed(assistance, people, reason="", now=now),
-        ],
-        now=now,
-    )
-    return Request(assistance, waves.begin_round(assistance, client=people[actor.id], now=now))
+    client = Person(id=actor.id, name=contact.name)
+    told: list[news.Fact] = [
+        (MemberAdded(user=client), [assistance_room(assistance.pk)]),
+        news.status_changed(assistance, {actor.id: client}, reason="", now=now),
+    ]
+    return Request(assistance, contact, waves.begin_round(assistance, client=client, told=told, now=now))
 
 
 def _take_quote(actor: Actor, quote_id: int, wanted: Wanted, now: datetime) -> Quote:

@@ -1,32 +1,32 @@
 """Offers go out in waves: the first with the request itself, the next by timers, until somebody accepts."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
 from backend.core.environment import environment
 from backend.core.hot import insert
-from backend.core.jobs import enqueue
+from backend.core.jobs import Planned
 from backend.core.outbox import emit_all
 from backend.core.states import transition
 from backend.dispatch import rules, selectors
 from backend.dispatch.matching import Nearby, Search
 from backend.dispatch.models import Assistance, Offer, Wave
 from backend.dispatch.services import news
+from backend.dispatch.services.news import Fact
 from backend.dispatch.states import OfferStatus, Status
 from shared_contracts.events import Person
 
 
-def begin_round(assistance: Assistance, *, client: Person, now: datetime) -> list[Nearby]:
-    """Start the search: the round's end as a timer, and its first wave. Returns who was asked, nearest first."""
-    enqueue(
-        "dispatch.expire_request",
-        now=now,
-        run_at=assistance.expires_at,
-        assistance_id=assistance.pk,
-        round=assistance.round,
-    )
-    return _send_wave(assistance, number=1, client=client, now=now)
+def begin_round(assistance: Assistance, *, client: Person, told: Sequence[Fact], now: datetime) -> list[Nearby]:
+    """Tell this much of it, and start the search: the round's end as a timer, and its first wave.
+
+    Returns who was asked, nearest first.
+    """
+    its = {"assistance_id": assistance.pk, "round": assistance.round}
+    end: Planned = ("dispatch.expire_request", assistance.expires_at, its)
+    return _send_wave(assistance, number=1, client=client, told=told, planned=[end], now=now)
 
 
 def round_end(now: datetime) -> datetime:
@@ -78,8 +78,19 @@ def close_offers(assistance: Assistance, *, now: datetime, winner_id: int | None
         return sorted(assistant_id for (assistant_id,) in cursor.fetchall() if assistant_id != winner_id)
 
 
-def _send_wave(assistance: Assistance, *, number: int, client: Person, now: datetime) -> list[Nearby]:
-    """Offer the job to the nearest who may take it, and keep how the search went. The job's row must be locked."""
+def _send_wave(
+    assistance: Assistance,
+    *,
+    number: int,
+    client: Person,
+    told: Sequence[Fact] = (),
+    planned: Sequence[Planned] = (),
+    now: datetime,
+) -> list[Nearby]:
+    """Offer the job to the nearest who may take it, and keep how the search went. The job's row must be locked.
+
+    What else is `told` and `planned` at this moment is written with the offers' news and the next wave's timer.
+    """
     settings = environment()
     radius_km = rules.radius_of_wave_km([float(radius) for radius in settings.wave_radii_km], number)
     search = Search.of(assistance, radius_km=radius_km, now=now, fresh_seconds=settings.position_fresh_seconds)
@@ -99,17 +110,11 @@ def _send_wave(assistance: Assistance, *, number: int, client: Person, now: date
     insert([wave])
     offers = [_offer(assistance, one, number=number, now=now) for one in found]
     insert(offers)
-    emit_all([news.offered(assistance, offer, client) for offer in offers], now=now)
     again_at = now + timedelta(seconds=settings.wave_seconds)
     if again_at < assistance.expires_at:
-        enqueue(
-            "dispatch.offer_next_wave",
-            now=now,
-            run_at=again_at,
-            assistance_id=assistance.pk,
-            round=assistance.round,
-            wave=number + 1,
-        )
+        its = {"assistance_id": assistance.pk, "round": assistance.round, "wave": number + 1}
+        planned = [*planned, ("dispatch.offer_next_wave", again_at, its)]
+    emit_all([*told, *(news.offered(assistance, offer, client) for offer in offers)], planned=planned, now=now)
     return found
 
 

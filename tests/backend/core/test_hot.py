@@ -100,6 +100,14 @@ class TestInsert:
         row.save()
         assert JobRow.objects.get().status == "done"
 
+    def test_once_is_refused_by_a_constraint_without_harm(self) -> None:
+        """Seen red with every unique violation raised, and with a row said to be there that is not."""
+        first, second = change(1), change(1)
+        assert hot.insert_once(first)
+        assert not hot.insert_once(second)
+        assert list(StateChange.objects.all()) == [first]
+        assert second._state.adding
+
     def test_nothing_is_no_statement(self, django_assert_num_queries: DjangoAssertNumQueries) -> None:
         with django_assert_num_queries(0):
             hot.insert([])

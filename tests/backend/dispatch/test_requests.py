@@ -198,7 +198,7 @@ class TestRequestAssistance:
         for _ in range(helpers):
             stage.assistant()
         client = stage.client()
-        with django_assert_num_queries(13 + 2 * bool(helpers)):
+        with django_assert_num_queries(8 + bool(helpers)):
             stage.request(client)
         assert Offer.objects.count() == helpers
 
