@@ -7,6 +7,7 @@ A job with an effect outside commits first that its call begins, makes the call 
 the row. A kill between the call and the completion leaves the outcome unknown: it is made once more, with its same key.
 """
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from django.db import close_old_connections, connection, transaction
 from django.db.models import QuerySet
 
 from backend.core import clock, jobs
+from backend.core.hot import as_model, columns_of, run
 from backend.core.metrics import JOBS
 from backend.core.models import JobRow
 from backend.core.request_context import caused_by
@@ -34,12 +36,17 @@ MOST_UNKNOWN_CALLS = 2
 """At most one double: of two calls nobody knows how they ended, and there is no third."""
 
 # What nobody has sent (again) is not ours to begin: a stray message must not cut short the pause before a retry.
-LEASE = """
+LEASE = f"""
     UPDATE core_job SET lease_until = clock_timestamp() + %s * interval '1 s',
         fence = fence + 1, attempts = attempts + 1
     WHERE id = %s AND status = 'pending' AND sent_at IS NOT NULL
         AND (lease_until IS NULL OR lease_until < clock_timestamp())
-    RETURNING *
+    RETURNING {", ".join(columns_of(JobRow))}
+"""  # noqa: S608 - names of columns
+
+COMPLETE = """
+    UPDATE core_job SET status = 'done', finished_at = %s, lease_until = NULL
+    WHERE id = %s AND fence = %s AND status = 'pending' RETURNING id
 """
 
 RENEW = """
@@ -136,7 +143,12 @@ class Runner:
 
 
 def _lease(job_id: int) -> JobRow | None:
-    return next(iter(JobRow.objects.raw(LEASE, [LEASE_SECONDS, job_id])), None)
+    found = run(LEASE, [LEASE_SECONDS, job_id])
+    if not found:
+        return None
+    row = as_model(JobRow, found[0])
+    row.arguments = json.loads(row.arguments)
+    return row
 
 
 def _definition(row: JobRow) -> jobs.JobDefinition:
@@ -184,7 +196,7 @@ def _ours(row: JobRow) -> QuerySet[JobRow]:
 
 
 def _complete(row: JobRow) -> None:
-    if not _ours(row).update(status=JobRow.Status.DONE, finished_at=clock.now(), lease_until=None):
+    if not run(COMPLETE, [clock.now(), row.pk, row.fence]):
         raise _LostError
 
 
