@@ -57,19 +57,20 @@ class Moment:
 WEDNESDAY_MORNING = datetime(2030, 5, 15, 9, 30, tzinfo=UTC)
 
 
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Moment:
+    """Pins the clock to a Wednesday morning; `at.forward(minutes=5)` moves it."""
+    moment = Moment(WEDNESDAY_MORNING)
+    monkeypatch.setattr(clock, "now", lambda: moment.now)
+    return moment
+
+
 @contextmanager
 def pinned_clock(now: datetime = WEDNESDAY_MORNING) -> Iterator[Moment]:
-    """It is now for as long as nobody moves the clock."""
+    """The same for fixtures of a module."""
     moment = Moment(now)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(clock, "now", lambda: moment.now)
-        yield moment
-
-
-@pytest.fixture
-def at() -> Iterator[Moment]:
-    """Pins the clock to a Wednesday morning; `at.forward(minutes=5)` moves it."""
-    with pinned_clock() as moment:
         yield moment
 
 

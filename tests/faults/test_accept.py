@@ -23,7 +23,7 @@ WRITTEN = {
     "core_event": 1 + 2 + 1 + 2 + 2 + CROWD - 1 + 1,
 }
 """The rows that an acceptance adds, with the jobs it wrote; no other table may grow or shrink."""
-CLOCKWORK = {"core_job", "core_timer", "core_room_head", "notifications_inbox"}
+CLOCKWORK = {"core_job", "core_timer", "core_room_head", "dispatch_wave", "notifications_inbox"}
 """What timers and the relay write meanwhile, and the counter that a person's first notification makes."""
 
 

@@ -119,7 +119,7 @@ class TestConfirmTwoFactor:
     ) -> None:
         body = api.as_(amel).post("/auth/two-factor/", {}).body
         # session; row, code taken, on, audit, event, other sessions, notice with its event; savepoint
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(11):
             answer = api.as_(amel).post("/auth/two-factor/confirm/", {"otp": code(body, at)})
         assert answer.status == 204
         assert SecondFactor.objects.get().confirmed_at == at.now
