@@ -82,6 +82,8 @@ class Talking:
         """Whom this node has noted as connected, and when it last did."""
         self._known: dict[int, events.Presence] = {}
         """What was last told of the members of this node's rooms."""
+        self._hidden: set[int] = set()
+        """Who hides it here, and was forgotten for that."""
 
     async def set_typing(self, client: Client, command: SetTyping) -> Answer:
         """Tell the others in the conversation's room, which the client must have joined."""
@@ -105,9 +107,12 @@ class Talking:
             found = await self._ask(others)
         except (RedisError, OSError, TimeoutError):
             return
-        for one in found:
+        for noted in found:
             context = client.rooms.get(name)
             if context is not None and not context.is_deaf:
+                # The backend has just said who hides it; what Redis holds may be older than their wish.
+                is_hidden = noted.user_id in context.hidden_ids
+                one = _presence(noted.user_id, is_online=False, seen=None) if is_hidden else noted
                 self._known.setdefault(one.user_id, one)
                 client.connection.push(envelope_frame(self._envelope(name, one)))
 
@@ -126,16 +131,16 @@ class Talking:
                 log.exception("presence.failed")
 
     async def _note(self) -> None:
-        """Write down whose sockets this node holds; who hides it is not there."""
+        """Write down whose sockets this node holds; who hides it is not there, and was not."""
         now = time.time()
         seen = datetime.fromtimestamp(self._backend.now(), UTC).isoformat()
         until = self._timing.presence_renewal * 3
         shown: set[int] = set()
         hidden: set[int] = set()
         async for people in self._clients.people_in_steps():
-            hiding = {person.id for person in people if _hides(person)}
-            here = {person.id for person in people} - hiding
-            hidden |= hiding
+            wishes = [(person.id, _hides(person)) for person in people]
+            here = {user_id for user_id, hides in wishes if hides is False}
+            hidden |= {user_id for user_id, hides in wishes if hides}
             shown |= here
             due = [user_id for user_id in here if now - self._noted.get(user_id, 0) >= self._timing.presence_renewal]
             if due:
@@ -144,14 +149,15 @@ class Talking:
                 self._noted |= dict.fromkeys(due, now)
         gone = self._noted.keys() - shown
         await self._forget(gone - hidden, seen)
-        await self._forget(gone & hidden, "")
+        await self._forget((gone & hidden) | (hidden - self._hidden), "")
+        self._hidden = hidden
 
     async def _forget(self, user_ids: Collection[int], seen: str) -> None:
         """They are not here any more; without `seen` nobody is to know when they were."""
         for those in _in_parts(user_ids):
             await self._write_gone(keys=_keys(those), args=[self._node, seen, SEEN_SECONDS])
             for user_id in those:
-                del self._noted[user_id]
+                self._noted.pop(user_id, None)
 
     async def _tell(self) -> None:
         """Look for the members of this node's rooms, and tell what has changed."""
@@ -212,9 +218,11 @@ def _in_parts(things: Iterable[Thing]) -> Iterator[list[Thing]]:
         yield everything[start : start + ASKED_AT_ONCE]
 
 
-def _hides(person: Person) -> bool:
+def _hides(person: Person) -> bool | None:
+    """None: the backend has not said so far."""
     own = user_room(person.id)
-    return any(own in client.rooms and client.rooms[own].hides_presence for client in person.clients)
+    said = [client.rooms[own].hides_presence for client in person.clients if own in client.rooms]
+    return any(said) if said else None
 
 
 def _presence(user_id: int, is_online: bool, seen: object) -> events.Presence:

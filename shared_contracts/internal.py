@@ -41,6 +41,8 @@ class RoomContext(BaseModel):
     of its members."""
     is_deaf: bool = False
     """For `conversation:{id}`: this person has blocked the other of two, and hears nothing of typing and presence."""
+    hidden_ids: list[int] = Field(default_factory=list)
+    """For `conversation:{id}`: the members who let nobody see when they are connected, or were."""
     hides_presence: bool = False
     """For `user:{id}`: whether this person lets nobody see when they are connected."""
 

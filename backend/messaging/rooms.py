@@ -1,7 +1,7 @@
 """Who may be in a conversation's room: its members, from their own `member.added` on, also when it is closed."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backend.core.references import REFUSED, ROOM_ACCESS, RoomAccess, RoomSeeker
 from backend.messaging.models import Member
@@ -17,17 +17,19 @@ def judge_conversation_rooms(seekers: Sequence[RoomSeeker]) -> list[RoomAccess]:
         left_at=None,
     )
     own = {(stay.user_id, stay.conversation_id): stay for stay in stays}
-    members: dict[int, list[int]] = defaultdict(list)
+    members: dict[int, dict[int, bool]] = defaultdict(dict)
     rows = Member.objects.filter(conversation_id__in={room_id for _, room_id in own}, left_at=None).order_by("user_id")
-    for conversation_id, user_id in rows.values_list("conversation_id", "user_id"):
-        members[conversation_id].append(user_id)
+    for conversation_id, user_id, is_hidden in rows.values_list("conversation_id", "user_id", "user__hide_presence"):
+        members[conversation_id][user_id] = is_hidden
     return [_access(own.get((seeker.user_id, seeker.room_id)), members[seeker.room_id]) for seeker in seekers]
 
 
-def _access(stay: Member | None, member_ids: list[int]) -> RoomAccess:
+def _access(stay: Member | None, members: Mapping[int, bool]) -> RoomAccess:
+    """`members`: of each, whether they hide their presence."""
     if stay is None:
         return REFUSED
-    context = RoomContext(party_ids=member_ids, is_deaf=stay.blocks_other)
+    hidden_ids = [user_id for user_id, is_hidden in members.items() if is_hidden]
+    context = RoomContext(party_ids=list(members), hidden_ids=hidden_ids, is_deaf=stay.blocks_other)
     return RoomAccess(allowed=True, added_event_id=stay.added_event_id, context=context)
 
 

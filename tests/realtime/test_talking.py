@@ -1,5 +1,6 @@
 """Who is writing, and who is connected."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -141,6 +142,43 @@ class TestPresence:
         assert not await backend.redis.exists(presence(BO), last_seen(BO))
         ana = await enter(node, ANA)
         assert (await ana.wait_for("presence"))["data"]["is_online"] is False
+
+    async def test_of_who_hides_it_is_forgotten_when_they_come(self, node: RunningNode, backend: StandIn) -> None:
+        """Seen red with `last_seen` deleted only of those whom this node had noted as connected."""
+        open_talk(backend, ANA, BO)
+        backend.contexts[f"user:{BO}"] = {"hides_presence": True}
+        await backend.redis.set(last_seen(BO), "2030-05-15T09:30:00+00:00")
+        await node.client().connect(BO)
+        await node.client().connect(CEM)
+        await until(lambda: CEM in node.node.talking._noted)
+        assert not await backend.redis.exists(presence(BO), last_seen(BO))
+        ana = await enter(node, ANA)
+        assert (await ana.wait_for("presence"))["data"] == {"user_id": BO, "is_online": False, "last_seen_at": None}
+
+    async def test_of_who_hid_it_while_away_is_not_told(self, node: RunningNode, backend: StandIn) -> None:
+        """The backend's word wins. Seen red with whatever Redis holds handed out."""
+        open_talk(backend, ANA, BO, CEM, hidden_ids=[BO])
+        for user_id in (BO, CEM):
+            await backend.redis.set(last_seen(user_id), "2030-05-15T09:30:00+00:00")
+        await backend.redis.zadd(presence(BO), {"another node": 2**40})
+        ana = await enter(node, ANA)
+        await until(lambda: len(ana.named("presence")) == 2)
+        seen = {one["data"]["user_id"]: one["data"] for one in ana.named("presence")}
+        assert seen[BO] == {"user_id": BO, "is_online": False, "last_seen_at": None}
+        assert seen[CEM]["last_seen_at"] is not None
+
+    async def test_is_not_shown_before_the_backend_has_said_whether_it_may_be(
+        self, node: RunningNode, backend: StandIn
+    ) -> None:
+        """Seen red with everybody shown of whom nothing is known."""
+        backend.contexts[f"user:{BO}"] = {"hides_presence": True}
+        backend.joins_held = asyncio.Event()
+        coming = asyncio.create_task(node.client().connect(BO))
+        await until(lambda: node.node.clients.person(BO) is not None)
+        await node.node.talking._note()
+        assert not await backend.redis.exists(presence(BO), last_seen(BO))
+        backend.joins_held.set()
+        await coming
 
     async def test_hiding_takes_effect_at_once(self, node: RunningNode, backend: StandIn) -> None:
         open_talk(backend, ANA, BO)

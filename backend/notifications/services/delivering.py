@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from backend.accounts import public as accounts
 from backend.accounts.public import RecipientView
@@ -19,8 +20,8 @@ from backend.notifications import selectors
 from backend.notifications.models import Bounce, Delivery, Device, Inbox, Notification, Preferences
 from backend.notifications.push import fcm, web
 from backend.notifications.services import unsubscribing
-from backend.notifications.services.choices import wants
-from backend.notifications.services.queueing import may_mail
+from backend.notifications.services.choices import quiet_until, unwanted_mail, wants
+from backend.notifications.services.queueing import may_mail, queue
 from backend.notifications.states import DeliveryStatus
 from backend.notifications.table import KINDS
 from backend.notifications.values import DIGEST, Channel, Kind, NotificationType
@@ -28,10 +29,23 @@ from backend.notifications.values import DIGEST, Channel, Kind, NotificationType
 TOO_LATE = timedelta(days=1)
 """A push or an SMS that was held up for so long tells nobody anything any more."""
 LONGEST_SMS = 300
+MOST_ATTEMPTS = 100
+"""Quiet hours give a delivery that keeps failing a new beginning; after so many attempts in all there is none."""
+MOST_IN_DIGEST = 50
+"""So many stand in one mail, the newest; of the others it says how many there are."""
+_SKEW = timedelta(minutes=1)
+"""By which this clock may be behind the one that the job was due by."""
 
 
 class _Suppressed(Exception):
     """It is not to go out; the message says why."""
+
+
+class _QuietNow(Exception):
+    """It is not to go out before then."""
+
+    def __init__(self, until: datetime) -> None:
+        self.until = until
 
 
 def prepare(*, delivery_id: int, now: datetime) -> OutsideCall | None:
@@ -48,6 +62,9 @@ def prepare(*, delivery_id: int, now: datetime) -> OutsideCall | None:
         send = _way(delivery, now)
     except _Suppressed as why:
         _settle(delivery, DeliveryStatus.SUPPRESSED, reason=str(why), now=now)
+        return None
+    except _QuietNow as quiet:
+        _put_off(delivery, quiet.until, now=now)
         return None
     delivery.attempts += 1
     delivery.save(update_fields=["attempts"])
@@ -77,6 +94,17 @@ def give_up(*, delivery_id: int, error: Exception, now: datetime) -> None:
     _settle(delivery, DeliveryStatus.UNDELIVERED, reason=reason, now=now)
 
 
+def _put_off(delivery: Delivery, until: datetime, *, now: datetime) -> None:
+    """It stays queued, with a job of its own for then; no attempt is counted."""
+    if delivery.attempts >= MOST_ATTEMPTS:
+        reason = f"not delivered in {delivery.attempts} attempts"
+        _settle(delivery, DeliveryStatus.UNDELIVERED, reason=reason, now=now)
+    elif delivery.due_at != until:  # else it was put off already, and has that job
+        delivery.due_at = until
+        delivery.save(update_fields=["due_at"])
+        queue([delivery], now=now)
+
+
 def _settle(delivery: Delivery, to: DeliveryStatus, *, now: datetime, reason: str = "") -> None:
     """From queued, once: whoever comes later changes nothing."""
     rows = Delivery.objects.filter(pk=delivery.pk, status=DeliveryStatus.QUEUED)
@@ -84,21 +112,22 @@ def _settle(delivery: Delivery, to: DeliveryStatus, *, now: datetime, reason: st
 
 
 def _way(delivery: Delivery, now: datetime) -> Callable[[], None]:
-    """How it is sent, as things stand now. Raises _Suppressed."""
+    """How it is sent, as things stand now. Raises _Suppressed or _QuietNow."""
     if delivery.channel != Channel.EMAIL and now - delivery.due_at > TOO_LATE:
         raise _Suppressed("too late")
     if delivery.user_id is None:
-        return _mail(delivery, delivery.notification.address, verified_at=None)
+        return _mail(delivery, delivery.notification.address, verified_at=None, preferences=Preferences())
     recipient = accounts.hold_recipients([delivery.user_id]).get(delivery.user_id)
     if recipient is None:
         raise _Suppressed("the account is closed")
     preferences = selectors.preferences_of(recipient.id)
     _check_wanted(delivery, preferences)
+    _check_quiet(delivery, preferences, recipient, now)
     match delivery.channel:
         case Channel.EMAIL:
             if not recipient.email or not _may_mail(delivery, recipient):
                 raise _Suppressed("no e-mail address")
-            return _mail(delivery, recipient.email, verified_at=recipient.email_verified_at)
+            return _mail(delivery, recipient.email, verified_at=recipient.email_verified_at, preferences=preferences)
         case Channel.SMS:
             if not recipient.phone_number or recipient.phone_verified_at is None:
                 raise _Suppressed("no phone number")
@@ -114,11 +143,28 @@ def kind_of(delivery: Delivery) -> Kind | None:
 
 
 def _check_wanted(delivery: Delivery, preferences: Preferences) -> None:
+    """A daily e-mail goes out for as long as something in it is wanted, if only once more."""
     kind = kind_of(delivery)
-    if kind is None and not preferences.daily_email:
+    if delivery.notification.type == DIGEST:
+        is_wanted = gathered_in(delivery, preferences).exists()
+    else:
+        is_wanted = kind is not None and wants(preferences, kind, Channel(delivery.channel))
+    if not is_wanted:
         raise _Suppressed("switched off")
-    if kind is not None and not wants(preferences, kind, Channel(delivery.channel)):
-        raise _Suppressed("switched off")
+
+
+def _check_quiet(delivery: Delivery, preferences: Preferences, recipient: RecipientView, now: datetime) -> None:
+    """Also what was held up, paced, or queued before the quiet hours were set."""
+    kind = kind_of(delivery)
+    until = quiet_until(preferences, time_zone=recipient.time_zone, at=now + _SKEW)
+    if until is not None and not (kind and kind.is_urgent):
+        raise _QuietNow(until)
+
+
+def gathered_in(delivery: Delivery, preferences: Preferences) -> QuerySet[Notification]:
+    """What a daily e-mail tells of: what it gathered, but for what was switched off since."""
+    rows = Notification.objects.filter(deliveries__gathered_in=delivery)
+    return rows.exclude(type__in=unwanted_mail(preferences))
 
 
 def _may_mail(delivery: Delivery, recipient: RecipientView) -> bool:
@@ -132,7 +178,9 @@ def _check_bounce(address: str, verified_at: datetime | None) -> None:
         raise _Suppressed("the address was refused before")
 
 
-def _mail(delivery: Delivery, address: str, *, verified_at: datetime | None) -> Callable[[], None]:
+def _mail(
+    delivery: Delivery, address: str, *, verified_at: datetime | None, preferences: Preferences
+) -> Callable[[], None]:
     _check_bounce(address, verified_at)
     notification, kind = delivery.notification, kind_of(delivery)
     context: dict[str, object] = {"title": notification.title, "body": notification.body}
@@ -144,8 +192,10 @@ def _mail(delivery: Delivery, address: str, *, verified_at: datetime | None) -> 
     template = "notification"
     if notification.type == DIGEST:
         template = "digest"
-        gathered = Notification.objects.filter(deliveries__gathered_in=delivery).order_by("pk")
-        context["notifications"] = list(gathered.values("title", "body"))
+        gathered = gathered_in(delivery, preferences)
+        newest = list(gathered.order_by("-pk").values("title", "body")[:MOST_IN_DIGEST])
+        context["notifications"] = newest[::-1]
+        context["more"] = gathered.count() - len(newest)
     message = mail.compose(
         f"notifications/mail/{template}",
         to=address,

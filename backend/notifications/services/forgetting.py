@@ -1,4 +1,7 @@
-"""What has had its time: read and deleted notifications sooner, unread ones later; devices of ended sessions."""
+"""What has had its time: read and deleted notifications sooner, unread ones later; devices of ended sessions.
+
+What could not be delivered stays, with all that a daily e-mail was to gather, until a manager has it tried again.
+"""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +20,9 @@ WHERE created_at < %(read_before)s
     AND (read_at IS NOT NULL OR NOT is_shown OR created_at < %(unread_before)s)
     AND NOT EXISTS (
         SELECT FROM notifications_delivery AS delivery
-        WHERE delivery.notification_id = one.id AND delivery.status IN ('queued', 'waiting')
+        LEFT JOIN notifications_delivery AS daily ON daily.id = delivery.gathered_in_id
+        WHERE delivery.notification_id = one.id
+            AND (delivery.status IN ('queued', 'waiting', 'undelivered') OR daily.status IN ('queued', 'undelivered'))
     )
 ORDER BY created_at LIMIT %(batch)s
 """

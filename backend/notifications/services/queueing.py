@@ -8,8 +8,8 @@ from backend.accounts.public import RecipientView
 from backend.core.environment import environment
 from backend.core.jobs import enqueue_all
 from backend.notifications.models import Delivery, Device, Preferences
-from backend.notifications.rules import end_of_quiet, next_daily_email
-from backend.notifications.services.choices import wants
+from backend.notifications.rules import next_daily_email
+from backend.notifications.services.choices import quiet_until, wants
 from backend.notifications.states import DeliveryStatus
 from backend.notifications.values import Channel, Kind
 
@@ -92,13 +92,9 @@ def may_mail(recipient: RecipientView, kind: Kind) -> bool:
 
 
 def _due_at(kind: Kind, one: Outgoing, now: datetime) -> datetime:
-    chosen = one.preferences
-    if kind.is_urgent or one.recipient is None or chosen.quiet_from is None or chosen.quiet_until is None:
+    if kind.is_urgent or one.recipient is None:
         return now
-    end = end_of_quiet(
-        now, quiet_from=chosen.quiet_from, quiet_until=chosen.quiet_until, time_zone=one.recipient.time_zone
-    )
-    return end or now
+    return quiet_until(one.preferences, time_zone=one.recipient.time_zone, at=now) or now
 
 
 def _have_gathered(waiting: Collection[Delivery], *, now: datetime) -> None:

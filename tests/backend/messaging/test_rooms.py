@@ -3,6 +3,7 @@
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from backend.accounts.models import User
 from backend.core.references import REFUSED, RoomAccess, RoomSeeker, room_gates
 from backend.messaging import public
 from backend.messaging.models import Member as Stay
@@ -50,6 +51,12 @@ class TestConversationRoom:
             from_own_event(talk, talk.bo, talk.ana, is_deaf=True),
             from_own_event(talk, talk.ana, talk.bo),
         ]
+
+    def test_tells_the_sidecar_whose_presence_is_nobody_s_business(self, talk: Talk) -> None:
+        """Seen red with nobody named."""
+        User.objects.filter(pk=talk.bo.id).update(hide_presence=True)
+        (access,) = seek((talk.ana, talk.id))
+        assert access.context.hidden_ids == [talk.bo.id]
 
     def test_answers_many_in_their_order_with_two_queries(
         self, talk: Talk, stranger: Member, at: Moment, django_assert_num_queries: DjangoAssertNumQueries

@@ -190,6 +190,41 @@ class TestQuietHours:
         assert list(jobs) == [at.now.replace(hour=11, minute=0), at.now]
         assert Notification.objects.filter(is_shown=True).count() == 2
 
+    def test_are_looked_at_again_before_anything_goes_out(
+        self,
+        amel: Member,
+        at: Moment,
+        announce: Announce,
+        texts: list[tuple[str, str]],
+        mailoutbox: list[EmailMultiAlternatives],
+    ) -> None:
+        """T3. Seen red with quiet hours held to at queueing alone: retries, paced and late ones came at night."""
+        prefer(amel, at, choices={"assistance.accepted": {"sms": True}})
+        announce(amel)
+        tell(Telling(NotificationType.ASSISTANCE_ACCEPTED, [amel.id], {"assistant": "Karim"}), source="e:1", now=at.now)
+        prefer(amel, at, quiet_from=time(9), quiet_until=time(12))
+        noon = at.now.replace(hour=12, minute=0)
+        delivery = Delivery.objects.get(channel="email")
+        for _ in range(2):
+            run_jobs("notifications.deliver")
+            assert delivering.prepare(delivery_id=delivery.pk, now=at.now) is None
+        assert states() == [("email", "queued", ""), ("sms", "sent", "")]
+        delivery.refresh_from_db()
+        assert (delivery.due_at, delivery.attempts, mailoutbox, len(texts)) == (noon, 0, [], 1)
+        assert JobRow.objects.filter(arguments={"delivery_id": delivery.pk}, run_at=noon).count() == 1
+        call = delivering.prepare(delivery_id=delivery.pk, now=noon - timedelta(seconds=1))
+        assert call is not None
+        call()
+        assert (len(mailoutbox), Delivery.objects.get(pk=delivery.pk).attempts) == (1, 1)
+
+    def test_give_nothing_new_beginnings_for_ever(self, amel: Member, at: Moment, announce: Announce) -> None:
+        """Seen red with what fails every day put off every night."""
+        announce(amel)
+        prefer(amel, at, quiet_from=time(9), quiet_until=time(12))
+        Delivery.objects.update(attempts=delivering.MOST_ATTEMPTS)
+        assert delivering.prepare(delivery_id=Delivery.objects.get().pk, now=at.now) is None
+        assert states() == [("email", "undelivered", "not delivered in 100 attempts")]
+
 
 class TestDailyEmail:
     def test_gathers_a_day_in_one_mail(
@@ -215,6 +250,96 @@ class TestDailyEmail:
         assert "Second &lt;b&gt;" in str(sent.alternatives[0][0])
         assert sent.extra_headers["List-Unsubscribe"] == f"<{link_for(user_id=amel.id, type_='digest')}>"
         assert [state for _, state, _ in states()] == ["gathered", "gathered", "sent", "sent"]
+
+    def test_waits_for_the_end_of_quiet_hours(
+        self, amel: Member, at: Moment, announce: Announce, mailoutbox: list[EmailMultiAlternatives]
+    ) -> None:
+        """Seen red with a digest that nobody's night holds up."""
+        prefer(amel, at, daily_email=True, quiet_from=time(22), quiet_until=time(10))
+        announce(amel)
+        at.forward(hours=22, minutes=30)  # eight in the morning
+        gathering.write_daily_email(user_id=amel.id, now=at.now)
+        run_jobs("notifications.deliver")
+        digest = Delivery.objects.get(notification__type="digest")
+        assert (mailoutbox, digest.status, digest.due_at) == ([], "queued", at.now.replace(hour=10))
+
+    @pytest.mark.parametrize("when", ["before it is written", "after it is written"])
+    def test_holds_nothing_that_was_switched_off(
+        self,
+        api: Api,
+        amel: Member,
+        at: Moment,
+        announce: Announce,
+        mailoutbox: list[EmailMultiAlternatives],
+        when: str,
+    ) -> None:
+        """Seen red with whatever waited gathered, and sent."""
+        prefer(amel, at, daily_email=True)
+        announce(amel, title="Unwanted")
+        tell(
+            Telling(NotificationType.REVIEW_CREATED, [amel.id], {"author": "Karim", "rating": 5}),
+            source="event:2",
+            now=at.now,
+        )
+        assert [status for _, status, _ in states()] == ["waiting", "waiting"]
+        unsubscribe = link_for(user_id=amel.id, type_="announcement").partition("/api/v1")[2]
+        if when.startswith("before"):
+            assert api.post(unsubscribe).status == 200
+        gathering.write_daily_email(user_id=amel.id, now=at.now)
+        if when.startswith("after"):
+            assert api.post(unsubscribe).status == 200
+        run_jobs("notifications.deliver")
+        (sent,) = mailoutbox
+        assert "Unwanted" not in sent.body
+        assert Notification.objects.get(type="review.created").title in sent.body
+        assert ("suppressed" if when.startswith("before") else "gathered") == states()[0][1]
+
+    def test_is_not_sent_when_nothing_in_it_is_wanted_any_more(
+        self, api: Api, amel: Member, at: Moment, announce: Announce, mailoutbox: list[EmailMultiAlternatives]
+    ) -> None:
+        prefer(amel, at, daily_email=True)
+        announce(amel)
+        gathering.write_daily_email(user_id=amel.id, now=at.now)
+        api.post(link_for(user_id=amel.id, type_="digest").partition("/api/v1")[2])
+        run_jobs("notifications.deliver")
+        assert mailoutbox == []
+        assert states() == [("email", "gathered", ""), ("email", "suppressed", "switched off")]
+
+    def test_comes_a_last_time_with_what_waited_when_it_was_switched_off(
+        self, api: Api, amel: Member, at: Moment, announce: Announce, mailoutbox: list[EmailMultiAlternatives]
+    ) -> None:
+        """Seen red with what waited lost."""
+        prefer(amel, at, daily_email=True)
+        announce(amel, title="Wanted")
+        assert api.as_(amel).put("/notifications/preferences/", {"daily_email": False}).status == 200
+        gathering.write_daily_email(user_id=amel.id, now=at.now)
+        run_jobs("notifications.deliver")
+        (sent,) = mailoutbox
+        assert "Wanted" in sent.body
+
+    @pytest.mark.parametrize(("waiting", "line"), [(50, None), (53, "And 3 more: you find them in the app.")])
+    def test_says_how_many_more_there_are(
+        self,
+        amel: Member,
+        at: Moment,
+        announce: Announce,
+        mailoutbox: list[EmailMultiAlternatives],
+        waiting: int,
+        line: str | None,
+    ) -> None:
+        """Seen red with those beyond fifty left out without a word."""
+        prefer(amel, at, daily_email=True)
+        for number in range(waiting):
+            announce(amel, source=f"announcement:{number}", title=f"News no. {number}.")
+        gathering.write_daily_email(user_id=amel.id, now=at.now)
+        run_jobs("notifications.deliver")
+        (sent,) = mailoutbox
+        body, html = str(sent.body), str(sent.alternatives[0][0])
+        assert body.count("News no. ") == html.count("News no. ") == 50
+        assert f"News no. {waiting - 1}." in body
+        assert (line or "more") in body if line else "more:" not in body + html
+        assert line is None or line in html
+        assert Delivery.objects.filter(status="gathered").count() == waiting
 
     def test_is_not_written_for_nothing_nor_for_who_has_gone(
         self, amel: Member, at: Moment, announce: Announce

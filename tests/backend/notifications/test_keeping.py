@@ -5,12 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from backend.core.jobs import definition
+from backend.core.jobs import NeverDoneError, definition
 from backend.core.models import JobRow
 from backend.core.timetable import entries
 from backend.notifications import personal_data
 from backend.notifications.jobs import purge
 from backend.notifications.models import Bounce, Delivery, Device, Inbox, Notification, Preferences
+from backend.notifications.services.delivering import give_up
+from backend.notifications.services.gathering import write_daily_email
+from backend.notifications.services.telling import tell
+from backend.notifications.values import NotificationType, Telling
 from tests.backend.notifications.conftest import Announce, MakeMember
 from tests.conftest import Moment
 from tests.support.api import Api
@@ -55,6 +59,34 @@ class TestPurge:
         announce(amel)
         purge(now=at.now + timedelta(days=181))
         assert Delivery.objects.get().status == "queued"
+
+    def test_keeps_what_could_not_be_delivered_until_a_manager_decides(
+        self, api: Api, amel: Member, member: MakeMember, at: Moment, announce: Announce
+    ) -> None:
+        """Seen red with nothing spared but what is still under way: of a person, of an address, of a daily e-mail."""
+        announce(amel)
+        api.as_(amel).delete(f"/notifications/{Notification.objects.get().pk}/")
+        plain = Telling(
+            NotificationType.ANNOUNCEMENT, (), {"title": "A", "text": "B"}, "", ["shop@example.org"], amel.id
+        )
+        tell(plain, source="event:2", now=at.now)
+        Preferences.objects.create(user_id=amel.id, daily_email=True, updated_at=at.now)
+        announce(amel, source="announcement:3")
+        write_daily_email(user_id=amel.id, now=at.now)
+        for delivery in Delivery.objects.filter(status="queued"):
+            give_up(delivery_id=delivery.pk, error=NeverDoneError("550"), now=at.now)
+        kept = list(Notification.objects.order_by("pk").values_list("type", "address", "source"))
+        assert len(kept) == 4
+        purge(now=at.now + timedelta(days=2000))
+        assert list(Notification.objects.order_by("pk").values_list("type", "address", "source")) == kept
+        at.forward(days=2000)
+        manager = api.as_(member("manager"))
+        for row in manager.get("/admin/undelivered/").body["results"]:
+            assert manager.post(f"/admin/undelivered/{row['id']}/retry/").status == 200
+        Delivery.objects.filter(status="queued").update(status="sent")
+        purge(now=at.now)
+        purge(now=at.now)
+        assert not Notification.objects.exists()
 
     def test_forgets_the_devices_of_sessions_that_are_over(self, api: Api, amel: Member, at: Moment) -> None:
         api.as_(amel).post("/devices/", {"kind": "fcm", "token": "t"})
