@@ -12,10 +12,12 @@ import structlog
 
 from backend.core import limits
 from backend.core.environment import environment
-from backend.core.jobs import NeverDoneError, NotDoneError
+from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from backend.core.keeping import keep_private
 from backend.core.limits import Limit
 
+NOBODY_THERE = frozenset({21211, 21214, 21217, 21219, 21401, 21407, 21421, 21610, 21614})
+"""Twilio's codes for a number that is none, takes no SMS, or has unsubscribed (twilio.com/docs/api/errors)."""
 DAY_SECONDS = 86_400
 TIMEOUT_SECONDS = 10
 
@@ -31,7 +33,7 @@ class Sender(Protocol):
 def deliver(*, to: str, text: str) -> None:
     """Send one SMS within the day's budget; for the call of an outside job.
 
-    Raises NotDoneError or NeverDoneError where that is certain.
+    Raises NotDoneError, NeverDoneError or NobodyThereError where that is certain.
     """
     _spend(to)
     sender().send(to=to, text=text)
@@ -89,9 +91,21 @@ class Twilio:
             raise NotDoneError(f"Twilio is not reached: {type(error).__name__}") from error
         if answer.status_code in {401, 403, 429}:
             raise NotDoneError(f"Twilio answered {answer.status_code}")
+        if 400 <= answer.status_code < 500 and _code_of(answer) in NOBODY_THERE:
+            raise NobodyThereError(f"Twilio answered {answer.status_code}, error {_code_of(answer)}")
         if 400 <= answer.status_code < 500:
             raise NeverDoneError(f"Twilio answered {answer.status_code}")
         answer.raise_for_status()
+
+
+def _code_of(answer: httpx2.Response) -> object:
+    """Twilio's own error code, if the answer has one."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    code = body.get("code") if isinstance(body, dict) else None
+    return code if isinstance(code, int) else None
 
 
 class Console:

@@ -1,6 +1,6 @@
 """What notifications does in the background: telling people, sending, the daily e-mail, forgetting."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,10 +45,12 @@ def tell(
     reference: str,
     source: str,
     begin_at: str,
+    addresses: Collection[str] = (),
+    addressed_by: int | None = None,
     **_: object,
 ) -> None:
     """Tell up to 500 people of a fan-out."""
-    one = Telling(type=NotificationType(type), user_ids=user_ids, values=values, reference=reference)
+    one = Telling(NotificationType(type), user_ids, values, reference, addresses, addressed_by)
     telling.tell(one, source=source, now=now, begin_at=datetime.fromisoformat(begin_at))
 
 

@@ -61,6 +61,7 @@ class HttpServer:
 
     url: str = ""
     status: int = 201
+    answer: str = '{"sid": "SM1"}'
     forms: list[tuple[str, str, dict[str, list[str]]]] = field(default_factory=list)
     """Path, `Authorization` header, fields."""
 
@@ -74,7 +75,7 @@ def http_server() -> Iterator[HttpServer]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             kept.forms.append((self.path, self.headers.get("Authorization", ""), parse_qs(body)))
-            answer = json.dumps({"sid": "SM1"}).encode()
+            answer = kept.answer.encode()
             self.send_response(kept.status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

@@ -29,8 +29,9 @@ def send(token: str, payload: Mapping[str, Any], *, key: str, is_urgent: bool) -
         "token": token,
         "notification": {"title": payload["title"], "body": payload["body"]},
         "data": {name: str(payload[name]) for name in ("id", "type", "reference", "unread_count")},
-        "android": {"priority": "HIGH" if is_urgent else "NORMAL", "collapse_key": key, "ttl": "86400s"},
-        # A repetition takes the place of the first on the screen.
+        # A repetition takes the place of the first on the screen. No `collapse_key`: of those, FCM keeps four for a
+        # phone that is off.
+        "android": {"priority": "HIGH" if is_urgent else "NORMAL", "ttl": "86400s", "notification": {"tag": key}},
         "apns": {"headers": {"apns-collapse-id": key[:64], "apns-priority": "10" if is_urgent else "5"}},
     }
     url = f"{environment().fcm_url.rstrip('/')}/v1/projects/{account.project_id}/messages:send"

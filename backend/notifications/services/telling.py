@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 
@@ -22,6 +22,8 @@ from backend.notifications.table import KINDS
 from backend.notifications.values import Channel, Kind, Telling
 from shared_contracts.events import Event, NotificationCreated, NotificationOut
 from shared_contracts.rooms import user_room
+
+T = TypeVar("T")
 
 MOST_AT_ONCE = 500
 """People in one transaction; more are several jobs."""
@@ -56,7 +58,7 @@ class _Told:
 def tell_all(tellings: Iterable[Telling], *, source: str, now: datetime) -> None:
     """Tell whom they name, in this transaction, or in jobs of 500 people where there are more."""
     for telling in tellings:
-        if len(telling.user_ids) <= MOST_AT_ONCE:
+        if len(telling.user_ids) + len(telling.addresses) <= MOST_AT_ONCE:
             tell(telling, source=telling.source or source, now=now)
         else:
             fan_out(telling, source=telling.source or source, now=now)
@@ -64,20 +66,35 @@ def tell_all(tellings: Iterable[Telling], *, source: str, now: datetime) -> None
 
 @transaction.atomic
 def fan_out(telling: Telling, *, source: str, now: datetime) -> None:
-    """One job for each 500 of these people. What leaves the house is paced, so that nobody else's waits behind it."""
+    """One job for each 500 of these people, and of these plain addresses.
+
+    What leaves the house is paced, so that nobody else's waits behind it.
+    """
     user_ids = sorted(set(telling.user_ids))
+    addresses = sorted({address.lower() for address in telling.addresses})
+    parts: list[tuple[list[int], list[str]]] = [(part, []) for part in _parts(user_ids)]
+    parts += [([], part) for part in _parts(addresses)]
     rate = environment().fan_out_per_second
-    for start in range(0, len(user_ids), MOST_AT_ONCE):
+    start = 0
+    for some_ids, some_addresses in parts:
         enqueue(
             "notifications.tell",
             now=now,
             type=telling.type,
-            user_ids=user_ids[start : start + MOST_AT_ONCE],
+            user_ids=some_ids,
+            addresses=some_addresses,
+            addressed_by=telling.addressed_by,
             values=dict(telling.values),
             reference=telling.reference,
             source=source,
             begin_at=(now + timedelta(seconds=start / rate)).isoformat(),
         )
+        start += len(some_ids) + len(some_addresses)
+
+
+def _parts(things: Sequence[T]) -> Iterator[list[T]]:
+    for start in range(0, len(things), MOST_AT_ONCE):
+        yield list(things[start : start + MOST_AT_ONCE])
 
 
 @transaction.atomic

@@ -1,3 +1,4 @@
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from backend.core import environment as env
 from backend.core import sms
-from backend.core.jobs import NeverDoneError, NotDoneError
+from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from tests.support.outside import HttpServer, http_server
 
 NUMBER = "+213550123456"
@@ -53,6 +54,20 @@ class TestTwilio:
         with pytest.raises(meaning):
             sms.deliver(to=NUMBER, text="x")
         assert len(twilio.forms) == 1
+
+    @pytest.mark.parametrize("code", sorted(sms.NOBODY_THERE))
+    def test_says_that_a_number_is_nobody_s(self, twilio: HttpServer, code: int) -> None:
+        """Seen red with every refusal taken for one of this text alone."""
+        twilio.status, twilio.answer = 400, json.dumps({"code": code, "message": "…", "status": 400})
+        with pytest.raises(NobodyThereError, match=str(code)):
+            sms.deliver(to=NUMBER, text="x")
+
+    @pytest.mark.parametrize("answer", ['{"code": 21617}', '{"code": [21211]}', "[21211]", "null", "<html>21211"])
+    def test_says_that_of_no_other(self, twilio: HttpServer, answer: str) -> None:
+        twilio.status, twilio.answer = 400, answer
+        with pytest.raises(NeverDoneError) as raised:
+            sms.deliver(to=NUMBER, text="x")
+        assert raised.type is NeverDoneError
 
     def test_says_that_nothing_was_done_when_nobody_listens(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settle(monkeypatch, twilio_account_sid="AC1", twilio_url="http://127.0.0.1:1")

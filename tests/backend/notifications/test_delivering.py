@@ -12,7 +12,7 @@ from backend.accounts.models import User
 from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from backend.core.models import AuditRow, JobRow
 from backend.notifications.models import Bounce, Delivery, Notification, Preferences
-from backend.notifications.services import delivering, gathering
+from backend.notifications.services import delivering, gathering, telling
 from backend.notifications.services.telling import tell
 from backend.notifications.services.unsubscribing import link_for
 from backend.notifications.values import NotificationType, Telling
@@ -540,11 +540,43 @@ class TestPreferences:
 
 
 class TestFanOut:
+    def test_is_of_five_hundred_at_once(self, at: Moment) -> None:
+        """Seen red with another number."""
+        from backend.notifications import public
+
+        public.announce(user_ids=range(1, 1002), title="News", text="…", source="announcement:1", now=at.now)
+        jobs = JobRow.objects.filter(name="notifications.tell").order_by("pk")
+        assert [len(job.arguments["user_ids"]) for job in jobs] == [500, 500, 1]
+        assert (telling.MOST_AT_ONCE, jobs[2].arguments["user_ids"]) == (500, [1001])
+
+    def test_keeps_plain_addresses(
+        self, amel: Member, member: MakeMember, at: Moment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Seen red with addresses left out of the jobs, and not counted among those who are told at once."""
+        monkeypatch.setattr(telling, "MOST_AT_ONCE", 2)
+        people = [amel, member(email_verified_at=at.now)]
+        one = Telling(
+            NotificationType.ANNOUNCEMENT,
+            [one.id for one in people],
+            {"title": "News", "text": "…"},
+            addresses=["c@example.org", "A@example.org", "a@example.org", "b@example.org"],
+            addressed_by=amel.id,
+        )
+        for _ in range(2):
+            telling.tell_all([one], source="event:1", now=at.now)
+        run_jobs("notifications.tell")
+        told = Delivery.objects.order_by("due_at").values_list("user_id", "notification__address")
+        assert list(told) == [
+            (people[0].id, ""),
+            (people[1].id, ""),
+            *[(None, f"{name}@example.org") for name in "abc"],
+        ]
+        assert len(set(Delivery.objects.values_list("due_at"))) == 5
+
     def test_goes_in_jobs_of_five_hundred_and_is_paced_outside(
         self, member: MakeMember, at: Moment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from backend.notifications import public
-        from backend.notifications.services import telling
 
         monkeypatch.setattr(telling, "MOST_AT_ONCE", 3)
         people = [member(email_verified_at=at.now) for _ in range(7)]
