@@ -55,6 +55,7 @@ from backend.accounts.services.profile import PERSON_CHANGED, set_location, set_
 from backend.accounts.services.proof import signed_in_lately
 from backend.accounts.services.registration import NewAccount, add_user, create_account
 from backend.accounts.services.skills import ensure_skills, set_skills
+from backend.accounts.services.taking_over import TAKEN_OVER
 from backend.accounts.services.two_factor import prove_fully
 from backend.accounts.sessions import is_signed_in
 from backend.core.actor import Actor, Role
@@ -65,6 +66,7 @@ __all__ = [
     "PERSON_CHANGED",
     "PHOTO_CONTENT_TYPE",
     "PHOTO_SIZES",
+    "TAKEN_OVER",
     "AssistantFields",
     "AssistantFieldsIn",
     "AssistantListener",

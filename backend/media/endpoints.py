@@ -11,7 +11,7 @@ from ninja.responses import Status
 from backend.accounts import public as accounts
 from backend.accounts.errors import ProofRequired
 from backend.core import auth, clock, etags
-from backend.core.errors import InvalidState, PreconditionFailed
+from backend.core.errors import InvalidState, NotFound, PreconditionFailed
 from backend.core.etags import IfMatch
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
@@ -58,7 +58,13 @@ def set_my_photo(request: HttpRequest, file: File[Upload]) -> dict[str, str]:
     return photos.set_photo(actor=auth.actor(request), upload=file, now=clock.now())
 
 
-@router.get("/me/photo/", response=accounts.PhotoOut, auth=auth.any_user, operation_id="readMyPhoto")
+@router.get(
+    "/me/photo/",
+    response=accounts.PhotoOut,
+    auth=auth.any_user,
+    operation_id="readMyPhoto",
+    openapi_extra=problems(NotFound),
+)
 def read_my_photo(request: HttpRequest) -> dict[str, str]:
     """Where my photo is."""
     return accounts.photo_links_of(actor=auth.actor(request), now=clock.now())
@@ -191,7 +197,13 @@ def request_export(request: HttpRequest, payload: ExportIn) -> Status[dict[str, 
     return Status(202, _shown(export, request))
 
 
-@router.get("/me/export/", response=ExportOut, auth=auth.any_user, operation_id="readExport")
+@router.get(
+    "/me/export/",
+    response=ExportOut,
+    auth=auth.any_user,
+    operation_id="readExport",
+    openapi_extra=problems(NotFound),
+)
 def read_export(request: HttpRequest) -> dict[str, Any]:
     """Where my export stands; with a link of five minutes when it is ready.
 

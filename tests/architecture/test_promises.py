@@ -78,7 +78,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     # Nobody uploads past us; what is handed out is one file for minutes.
     "I7": ("tests/backend/media/test_buckets.py::TestBuckets",),
-    "I8": (f"{CORE}/test_outbound.py::TestRead", f"{CORE}/test_outbound.py::TestIsPublic"),
+    "I8": (f"{CORE}/test_outbound.py::TestReadInProduction", f"{CORE}/test_outbound.py::TestIsPublic"),
     "I10": (
         f"{CORE}/test_logs.py::TestConfigure",
         f"{CORE}/test_middleware.py::TestRequestId::test_one_that_could_forge_a_line_of_log_is_replaced",

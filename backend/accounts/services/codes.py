@@ -110,7 +110,10 @@ def _account_of(row: Code) -> User | None:
     else:
         people = people.filter(phone_number=row.address, phone_signs_in=True)
         done = Q(phone_verified_at__isnull=False)
-    return (people if row.purpose == CodePurpose.RESET_PASSWORD else people.exclude(done)).first()
+    if row.purpose == CodePurpose.RESET_PASSWORD:
+        # A number that nobody proved takes no account from who proved an e-mail address: it may be mistyped.
+        return (people if "@" in row.address else people.filter(done | Q(email_verified_at=None))).first()
+    return people.exclude(done).first()
 
 
 def redeem(*, purpose: CodePurpose, address: str, code: str, now: datetime) -> User | None:

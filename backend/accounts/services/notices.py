@@ -60,14 +60,14 @@ def prepare(*, user_id: int, kind: Kind, to: str | None, language: str | None, k
         context["left"] = RecoveryCode.objects.filter(factor_id=user_id).count()
     if "@" not in address:
         text = mail.write_text("accounts/sms/notice", language=language, context=context)
-        return partial(sms.deliver, to=address, text=text)
+        return partial(_within_limits, address, partial(sms.deliver, to=address, text=text))
     message = mail.compose("accounts/mail/notice", to=address, language=language, key=key, context=context)
+    return partial(_within_limits, address, partial(mail.deliver, message))
 
-    def call() -> None:
-        _spend(address)
-        mail.deliver(message)
 
-    return call
+def _within_limits(address: str, call: OutsideCall) -> None:
+    _spend(address)
+    call()
 
 
 def _proved_number(user: User) -> str | None:
@@ -76,7 +76,7 @@ def _proved_number(user: User) -> str | None:
 
 
 def _spend(address: str) -> None:
-    """So many a day for an address, which may be a stranger's whom somebody wants to annoy. Raises NeverDoneError."""
+    """So many a day for an address or number: it may be a stranger's, to be annoyed. Raises NeverDoneError."""
     verdict = limits.check([(Limit("notices", NOTICES_A_DAY, 86_400, strict=True), address.lower())])
     if verdict is not None and not verdict.allowed:
         raise NeverDoneError("this address was written to often enough today")

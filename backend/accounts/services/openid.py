@@ -25,6 +25,7 @@ from backend.accounts.services.openid_tokens import Claims, verify
 from backend.accounts.services.profile import lock_active, save_changes
 from backend.accounts.services.registration import NewAccount, add_user
 from backend.accounts.services.signing_in import Device, Tokens, open_session
+from backend.accounts.services.taking_over import shut_out_strangers
 from backend.core import audit
 from backend.core.actor import Role
 from backend.core.environment import environment
@@ -106,11 +107,8 @@ def _link(user: User, claims: Claims, *, now: datetime) -> User:
         notify(user_id=user.pk, kind="identity_linked", now=now)
         return _keep(user, claims, how="linked", changes={}, now=now)
     end_all_sessions(actor=None, user_id=user.pk, reason="address_proved_by_another", now=now)
-    SecondFactor.objects.filter(user=user).delete()
-    ExternalIdentity.objects.filter(user=user).delete()
-    # The telephone number, too: it could reset the password.
-    gone = {"password": make_password(None), "phone_number": None}
-    return _keep(user, claims, how="taken_over", changes=gone, now=now)
+    shut_out_strangers(user, proved="email", now=now)
+    return _keep(user, claims, how="taken_over", changes={"password": make_password(None)}, now=now)
 
 
 def _keep(user: User, claims: Claims, *, how: str, changes: dict[str, Any], now: datetime) -> User:

@@ -1,6 +1,7 @@
 """A person's own profile."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -43,6 +44,15 @@ class PersonListener(Protocol):
 PERSON_CHANGED: Question[PersonListener] = Question("who keeps copies of a person's name, city, roles and activity")
 
 
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Where a person was reached before a change."""
+
+    email: str | None
+    phone_number: str | None
+    is_number_proved: bool
+
+
 def change_profile(
     *,
     actor: Actor,
@@ -78,7 +88,7 @@ def _change(
     different = {name: value for name, value in values.items() if getattr(user, name) != value}
     if not different:
         return user
-    before = {name: getattr(user, name) for name in CONTACTS}
+    before = _Reached(user.email, user.phone_number, is_number_proved=user.phone_verified_at is not None)
     for name in CONTACTS & set(different):
         different |= {"is_verified": False, f"{name.removesuffix('_number')}_verified_at": None}
     with decided_by_the_database():
@@ -97,16 +107,20 @@ def _change(
     return user
 
 
-def _tell_of_contacts(user: User, before: Mapping[str, str | None], *, now: datetime) -> None:
-    """Ask for proof of what is new, and tell the owner where they were reached until now."""
-    if user.email != before["email"]:
-        if before["email"] is not None:
-            notify(user_id=user.pk, kind="email_changed", to=before["email"], now=now)
+def _tell_of_contacts(user: User, before: _Reached, *, now: datetime) -> None:
+    """Ask for proof of what is new, and tell the owner where they were reached until now.
+
+    A number that nobody proved hears nothing: it may be a stranger's, and an SMS costs money.
+    """
+    if user.email != before.email:
+        if before.email is not None:
+            notify(user_id=user.pk, kind="email_changed", to=before.email, now=now)
         if user.email is not None:
             ask_if_allowed(purpose=CodePurpose.VERIFY_EMAIL, address=user.email, now=now)
-    if user.phone_number != before["phone_number"]:
-        if before["phone_number"] is not None:
-            notify(user_id=user.pk, kind="phone_changed", to=before["email"] or before["phone_number"], now=now)
+    if user.phone_number != before.phone_number:
+        told = before.email or (before.phone_number if before.is_number_proved else None)
+        if before.phone_number is not None and told is not None:
+            notify(user_id=user.pk, kind="phone_changed", to=told, now=now)
         if user.phone_number is not None:
             ask_if_allowed(purpose=CodePurpose.VERIFY_PHONE, address=user.phone_number, now=now)
 

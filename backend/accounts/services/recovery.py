@@ -14,6 +14,7 @@ from backend.accounts.services.notices import notify
 from backend.accounts.services.passwords import hash_password
 from backend.accounts.services.profile import lock_active, save_changes
 from backend.accounts.services.proof import check_password_of, prove
+from backend.accounts.services.taking_over import shut_out_strangers
 from backend.accounts.services.verification import mark_verified
 from backend.core import audit
 from backend.core.actor import Actor
@@ -23,12 +24,15 @@ from backend.core.references import make_reference
 def reset_password(*, address: str, code: str, new_password: str, now: datetime) -> None:
     """Set a new password with the code that went to this address (e-mail or E.164), and end every session.
 
-    One hash whether or not an account has the address. Raises InvalidCode, or a 422 for a weak password.
+    An address that this proves for the first time takes the account over (`taking_over`). One hash whether or not an
+    account has the address. Raises InvalidCode, or a 422 for a weak password.
     """
     encoded = hash_password(new_password, field="new_password")
     with transaction.atomic(durable=True):
         user = codes.redeem(purpose=CodePurpose.RESET_PASSWORD, address=address, code=code, now=now)
         if user is not None:
+            if not _is_proved(user, address):
+                shut_out_strangers(user, proved="email" if "@" in address else "phone", now=now)
             mark_verified(user, address=address, now=now)
             _set(user, encoded, by=None, now=now)
             end_all_sessions(actor=None, user_id=user.pk, reason="password_reset", now=now)
@@ -36,6 +40,10 @@ def reset_password(*, address: str, code: str, new_password: str, now: datetime)
     # Only now: the try must be counted although the answer is an error.
     if user is None:
         raise InvalidCode
+
+
+def _is_proved(user: User, address: str) -> bool:
+    return (user.email_verified_at if "@" in address else user.phone_verified_at) is not None
 
 
 def change_password(*, actor: Actor, password: str | None, new_password: str, now: datetime) -> None:

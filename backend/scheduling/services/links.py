@@ -16,7 +16,7 @@ from django.db.models import F
 from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.core.errors import NotFound
-from backend.scheduling.models import CalendarLink
+from backend.scheduling.models import CalendarLink, Policy
 
 _TOKEN = re.compile(r"([1-9a-z][0-9a-z]{0,12})-([A-Za-z0-9_-]{32})")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -35,6 +35,12 @@ def renew_link(*, actor: Actor, now: datetime) -> CalendarLink:
     link_of(actor=actor, now=now)
     CalendarLink.objects.filter(pk=actor.id).update(generation=F("generation") + 1, renewed_at=now)
     return CalendarLink.objects.get(pk=actor.id)
+
+
+def end_link(*, user_id: int, now: datetime) -> None:
+    """Stop the person's link, and mails of their bookings to addresses they named; for an account taken over."""
+    CalendarLink.objects.filter(pk=user_id).update(generation=F("generation") + 1, renewed_at=now)
+    Policy.objects.filter(provider_id=user_id).update(notify_emails=[], version=F("version") + 1, updated_at=now)
 
 
 def token_of(link: CalendarLink) -> str:

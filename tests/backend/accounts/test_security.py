@@ -186,3 +186,35 @@ class TestNotices:
             if call is not None:
                 call()
         assert texts == ["+213550000002"]
+
+    def test_go_to_no_number_that_was_never_proved_when_it_changes(
+        self, api: Api, at: Moment, member: MakeMember, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """L7: texts cannot be pumped to strangers. Seen red when each change told the old number, twelve times."""
+        texts: list[str] = []
+        monkeypatch.setattr("backend.core.sms.deliver", lambda *, to, text: texts.append(to))
+        me = member(email=None, phone_number="+213550000003")
+        for _ in range(6):
+            for number in ("+213550000004", "+213550000003"):
+                assert api.as_(me).patch("/me/", {"phone_number": number}).status == 200
+        run_jobs("accounts.send_notice")
+        assert texts == []
+        User.objects.filter(pk=me.id).update(phone_verified_at=at.now)
+        api.as_(me).patch("/me/", {"phone_number": "+213550000004"})
+        run_jobs("accounts.send_notice")
+        assert texts == ["+213550000003"]
+
+    def test_do_not_flood_a_number(self, at: Moment, member: MakeMember, monkeypatch: pytest.MonkeyPatch) -> None:
+        """L7. Seen red when only mails were counted."""
+        texts: list[str] = []
+        monkeypatch.setattr("backend.core.sms.deliver", lambda *, to, text: texts.append(to))
+        changed = environment().model_copy(update={"rate_limits": True})
+        monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
+        me = member(email=None, phone_number="+213550000005", phone_verified_at=at.now)
+        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:notices:{me.id}:{time.time_ns()}")
+        for _ in range(notices.NOTICES_A_DAY + 5):
+            call = notices.prepare(user_id=me.id, kind="password_changed", to=None, language=None, key="k")
+            assert call is not None
+            with suppress(NeverDoneError):
+                call()
+        assert len(texts) == notices.NOTICES_A_DAY
