@@ -16,7 +16,8 @@ MAX_COMMENT = 2000
 MAX_DEPTH = 4
 """Levels of the tree of categories."""
 MAX_RADIUS_KM = 500
-MAX_MINUTES = 7 * 24 * 60
+MAX_MINUTES = 24 * 60
+"""No booking lasts longer."""
 """A service lasts a week at most."""
 
 

@@ -1,6 +1,7 @@
 """What other modules may tell the catalogue, and ask of it: ids and plain values in, frozen dataclasses out."""
 
 from backend.catalog.selectors.standings import bookable_service, provider_names, standings_of
+from backend.catalog.selectors.tree import is_category
 from backend.catalog.services.demo import DemoReview, DemoShop, open_demo_shops, record_demo_reviews
 from backend.catalog.services.openings import set_openings
 from backend.catalog.services.reviews import record_review
@@ -14,6 +15,7 @@ __all__ = [
     "ServiceView",
     "Standing",
     "bookable_service",
+    "is_category",
     "open_demo_shops",
     "provider_names",
     "record_demo_reviews",

@@ -77,6 +77,11 @@ def record_birth(thing: LifeCycleModel, *, by: Actor | None, now: datetime) -> N
     _record(thing, before="", by=by, reason="", now=now)
 
 
+def record_edit(thing: LifeCycleModel, *, by: Actor, now: datetime) -> None:
+    """The line of a version that changed the thing and not its state. Its row must be locked."""
+    _record(thing, before=thing.status, by=by, reason="", now=now)
+
+
 _HISTORY = HotInsert(StateChange, "reference", "version", "from_status", "to_status", "by_id", "reason", "at")
 
 

@@ -160,6 +160,8 @@ class Booking(LifeCycleModel):
     no_show_fee_percent = models.PositiveSmallIntegerField()
     committed_starts_at = models.DateTimeField(null=True)
     """The start that a fee is judged against (`rules.committed_after_move`); null: the client is held to nothing."""
+    committed_price_minor = models.BigIntegerField(null=True)
+    """The highest price that the client has been held to since; a fee is reckoned from no less."""
     fee_minor = models.BigIntegerField(null=True)
     held_until = models.DateTimeField(null=True)
     confirms_at = models.DateTimeField(null=True)
@@ -207,6 +209,10 @@ class Booking(LifeCycleModel):
                 name="booking_over_holds_nothing",
             ),
             CheckConstraint(condition=~Q(client=F("provider")), name="booking_with_another"),
+            CheckConstraint(
+                condition=Q(committed_price_minor__isnull=True) | Q(committed_starts_at__isnull=False),
+                name="booking_held_to_a_price_and_a_start",
+            ),
             CheckConstraint(condition=Q(fee_minor__isnull=True) | Q(fee_minor__gte=0), name="booking_fee_not_negative"),
             CheckConstraint(
                 condition=Q(lat__isnull=True, lng__isnull=True) | Q(lat__range=(-90, 90), lng__range=(-180, 180)),

@@ -85,6 +85,11 @@ def committed_when_confirmed(committed_starts_at: datetime | None, starts_at: da
     return starts_at if committed_starts_at is None else min(committed_starts_at, starts_at)
 
 
+def highest(*prices: int | None) -> int | None:
+    """The highest of those prices that there are; None where there is none."""
+    return max((price for price in prices if price is not None), default=None)
+
+
 class Priced(Protocol):
     """What of a booking decides on what calling it off costs."""
 
@@ -92,6 +97,7 @@ class Priced(Protocol):
     starts_at: datetime
     price_minor: int | None
     committed_starts_at: datetime | None
+    committed_price_minor: int | None
     free_cancellation_hours: int
     late_fee_percent: int
     no_show_fee_percent: int
@@ -104,15 +110,33 @@ def may_cancel(booking: Priced, *, is_client: bool, now: datetime) -> bool:
 
 def cancellation_fee(booking: Priced, *, by_client: bool, now: datetime) -> int | None:
     """What the client owes if it is called off now, in minor units; None where there is no price."""
-    if booking.price_minor is None:
+    price = price_at_stake(booking)
+    if price is None:
         return None
     late = by_client and is_late(booking.committed_starts_at, booking.free_cancellation_hours, now)
-    return percentage(booking.price_minor, booking.late_fee_percent if late else 0)
+    return percentage(price, booking.late_fee_percent if late else 0)
+
+
+def expiry_fee(booking: Priced, *, now: datetime) -> int | None:
+    """What the client owes when nobody confirmed the time that they moved to: what cancelling now would cost.
+
+    Who was held to a start and moved away from it late stays held to it; everybody else owes nothing (None).
+    """
+    if not is_late(booking.committed_starts_at, booking.free_cancellation_hours, now):
+        return None
+    return cancellation_fee(booking, by_client=True, now=now)
 
 
 def no_show_fee(booking: Priced) -> int | None:
     """What the client owes who does not come, in minor units; None where there is no price."""
-    return None if booking.price_minor is None else percentage(booking.price_minor, booking.no_show_fee_percent)
+    price = price_at_stake(booking)
+    return None if price is None else percentage(price, booking.no_show_fee_percent)
+
+
+def price_at_stake(booking: Priced) -> int | None:
+    """What fees are reckoned from: another service that is cheaper saves nothing of them while the client is held to
+    the start that they fled from."""
+    return highest(booking.committed_price_minor, booking.price_minor)
 
 
 def reminder_at(starts_at: datetime, lead: timedelta, *, known_at: datetime) -> datetime | None:

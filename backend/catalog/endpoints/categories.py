@@ -13,9 +13,7 @@ from backend.catalog.models import Category
 from backend.catalog.schemas.listings import CategoriesIn, CategoryChangeIn, CategoryIn, CategoryOut
 from backend.catalog.selectors import tree
 from backend.catalog.services import categories
-from backend.core import auth, clock, etags
-from backend.core.errors import PreconditionFailed
-from backend.core.etags import IfMatch
+from backend.core import auth, clock
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
 from backend.core.pagination import paginate
@@ -47,17 +45,14 @@ def add_category(request: HttpRequest, payload: CategoryIn) -> Status[Category]:
     response=CategoryOut,
     auth=auth.manager,
     operation_id="updateCategory",
-    openapi_extra=problems(CategoryExists, PreconditionFailed),
+    openapi_extra=problems(CategoryExists),
 )
-def update_category(
-    request: HttpRequest, category_id: Id, payload: CategoryChangeIn, if_match: IfMatch = None
-) -> Category:
+def update_category(request: HttpRequest, category_id: Id, payload: CategoryChangeIn) -> Category:
     """Rename or move a category. What stands below it moves along; searches know the new names within seconds."""
     return categories.change_category(
         actor=auth.actor(request),
         category_id=category_id,
         changes=payload.given(),
-        wanted_versions=etags.wanted_versions(if_match),
         now=clock.now(),
     )
 

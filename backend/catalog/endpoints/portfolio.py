@@ -13,9 +13,7 @@ from backend.catalog.errors import TooManyPictures
 from backend.catalog.schemas.providers import PortfolioChangeIn, PortfolioFormIn, PortfolioItemOut
 from backend.catalog.selectors import shapes
 from backend.catalog.services import portfolio
-from backend.core import auth, clock, etags
-from backend.core.errors import PreconditionFailed
-from backend.core.etags import IfMatch
+from backend.core import auth, clock
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
 from backend.core.pagination import PageIn, paginate
@@ -68,18 +66,14 @@ def add_to_my_portfolio(
     response=PortfolioItemOut,
     auth=auth.provider,
     operation_id="updateMyPortfolio",
-    openapi_extra=problems(PreconditionFailed),
 )
-def update_my_portfolio(
-    request: HttpRequest, item_id: Id, payload: PortfolioChangeIn, if_match: IfMatch = None
-) -> dict[str, Any]:
+def update_my_portfolio(request: HttpRequest, item_id: Id, payload: PortfolioChangeIn) -> dict[str, Any]:
     """Change what is said of a piece of work; another picture is another piece."""
     now = clock.now()
     item = portfolio.change_item(
         actor=auth.actor(request),
         item_id=item_id,
         changes=payload.given(),
-        wanted_versions=etags.wanted_versions(if_match),
         now=now,
     )
     return shapes.show_item(item, now=now)

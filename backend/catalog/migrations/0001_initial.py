@@ -611,7 +611,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="service",
             constraint=models.CheckConstraint(
-                condition=models.Q(("duration_minutes__range", (1, 10080))), name="service_duration_range"
+                condition=models.Q(("duration_minutes__range", (1, 1440))), name="service_duration_range"
             ),
         ),
         migrations.AddConstraint(

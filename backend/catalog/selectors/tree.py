@@ -67,6 +67,11 @@ def list_categories(*, parent_id: int | None) -> QuerySet[Category]:
     return categories if parent_id is None else categories.filter(parent_id=parent_id)
 
 
+def is_category(category_id: int) -> bool:
+    """Whether there is such a category. One query."""
+    return Category.objects.filter(pk=category_id).exists()
+
+
 def get_category(category_id: int) -> Category:
     """Raises NotFound. One query."""
     category = Category.objects.filter(pk=category_id).first()

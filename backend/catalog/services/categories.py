@@ -12,7 +12,7 @@ from backend.catalog.models import MAX_DEPTH, Category, Provider, ProviderCatego
 from backend.catalog.selectors.tree import Tree
 from backend.core import audit
 from backend.core.actor import Actor
-from backend.core.errors import NotFound, PreconditionFailed, invalid_field
+from backend.core.errors import NotFound, invalid_field
 from backend.core.hot import run
 from backend.core.jobs import enqueue
 from backend.core.references import make_reference
@@ -39,16 +39,13 @@ def change_category(
     actor: Actor,
     category_id: int,
     changes: Mapping[str, Any],
-    wanted_versions: Collection[int] | None,
     now: datetime,
 ) -> Category:
     """Rename or move a category; what stands below it moves along, and is found by the new names soon after.
 
-    Raises NotFound, PreconditionFailed, CategoryExists, or a 422 for a parent that cannot be.
+    Raises NotFound, CategoryExists, or a 422 for a parent that cannot be.
     """
     category = _lock(category_id)
-    if wanted_versions is not None and category.version not in wanted_versions:
-        raise PreconditionFailed
     different = {name: value for name, value in changes.items() if getattr(category, name) != value}
     if not different:
         return category

@@ -1,6 +1,6 @@
 """Pieces of work that providers show."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from backend.catalog.errors import TooManyPictures
 from backend.catalog.models import PortfolioItem
 from backend.catalog.services.providers import lock_provider
 from backend.core.actor import Actor
-from backend.core.errors import NotFound, PreconditionFailed, invalid_field
+from backend.core.errors import NotFound, invalid_field
 from backend.media import public as media
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -29,13 +29,9 @@ def add_item(*, actor: Actor, picture: str, values: Mapping[str, Any], now: date
 
 
 @transaction.atomic
-def change_item(
-    *, actor: Actor, item_id: int, changes: Mapping[str, Any], wanted_versions: Collection[int] | None, now: datetime
-) -> PortfolioItem:
-    """Change what is said of one's own piece of work. Raises NotFound, PreconditionFailed, or a 422."""
+def change_item(*, actor: Actor, item_id: int, changes: Mapping[str, Any], now: datetime) -> PortfolioItem:
+    """Change what is said of one's own piece of work. Raises NotFound, or a 422."""
     item = _lock(actor, item_id)
-    if wanted_versions is not None and item.version not in wanted_versions:
-        raise PreconditionFailed
     _check(changes, now=now)
     for name, value in changes.items():
         setattr(item, name, value)

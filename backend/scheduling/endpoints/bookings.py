@@ -214,6 +214,8 @@ def reschedule_booking(request: HttpRequest, booking_id: Id, payload: Reschedule
     Moving does not help against a late fee. Example: confirmed for Friday 10:00, free until 24 hours before. Moved on
     Thursday at 15:00 to the Friday after and cancelled on Monday, it costs the late fee, for Thursday at 15:00 was too
     late for the first Friday. Moved on Thursday at 9:00, it costs nothing. Who is moved by the provider owes nothing.
+    Nor does a cheaper service help: the fee is taken of the higher price. If nobody confirms what was moved too late,
+    it costs the same when it expires; if the provider declines it by cancelling, it costs nothing.
     """
     actor = auth.actor(request)
     time = NewTime(
@@ -293,7 +295,10 @@ def preview_cancellation(request: HttpRequest, booking_id: Id) -> PreviewOut:
     operation_id="listBookingHistory",
 )
 def list_history(request: HttpRequest, booking_id: Id, filters: Query[PageIn]) -> dict[str, Any]:
-    """Every step in the life of a booking: who, when, from what to what, why, and where it was moved."""
+    """Every step in the life of a booking: who, when, from what to what, why, and where it was moved.
+
+    A change of notes, address, place or estimated cost is a step from a state to the same.
+    """
     booking, _ = bookings.get_booking_for(auth.actor(request), booking_id)
     page = paginate(request, history_of(booking), filters)
     return {**page, "results": shapes.show_steps(booking, page["results"])}

@@ -232,14 +232,25 @@ def read_policy(request: HttpRequest, response: HttpResponse) -> Policy:
     return policy
 
 
-@router.put("/me/booking-policy/", response=PolicyOut, auth=auth.provider, operation_id="setBookingPolicy")
-def set_policy(request: HttpRequest, payload: PolicyIn) -> Policy:
+@router.put(
+    "/me/booking-policy/",
+    response=PolicyOut,
+    auth=auth.provider,
+    operation_id="setBookingPolicy",
+    openapi_extra=problems(PreconditionFailed),
+)
+def set_policy(request: HttpRequest, payload: PolicyIn, if_match: etags.IfMatch = None) -> Policy:
     """Say on what terms I take bookings from now on. Bookings that there are keep the terms they were made on.
 
     Until `free_cancellation_hours` before the start a client cancels for nothing, later for `late_fee_percent` of the
     price; who does not come owes `no_show_fee_percent`.
     """
-    return hours.set_terms(actor=auth.actor(request), terms=Terms(**payload.model_dump()), now=clock.now())
+    return hours.set_terms(
+        actor=auth.actor(request),
+        terms=Terms(**payload.model_dump()),
+        versions=etags.wanted_versions(if_match),
+        now=clock.now(),
+    )
 
 
 @router.get("/providers/{provider_id}/slots/", response=SlotsOut, auth=None, operation_id="listFreeSlots")

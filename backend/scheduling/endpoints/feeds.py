@@ -41,7 +41,9 @@ def renew_link(request: HttpRequest) -> CalendarLinkOut:
 
 @router.get("/calendars/{calendar_token}.ics", auth=None, operation_id="readCalendarFeed", openapi_extra=FEED)
 def read_feed(request: HttpRequest, calendar_token: CalendarToken) -> HttpResponse:
-    """My bookings as an iCalendar object (RFC 5545): the last 90 days and all that is ahead.
+    """My bookings as an iCalendar object (RFC 5545): the thousand nearest ahead, and those of the last 90 days.
+
+    Of more than a thousand in all the past gives way, the oldest first.
 
     A calendar updates what it knows (`UID`, `SEQUENCE`); what was cancelled stays in the feed as such.
     With `If-None-Match`, 304 says that nothing is new.

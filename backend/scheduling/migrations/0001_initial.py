@@ -151,6 +151,7 @@ class Migration(migrations.Migration):
                 ("late_fee_percent", models.PositiveSmallIntegerField()),
                 ("no_show_fee_percent", models.PositiveSmallIntegerField()),
                 ("committed_starts_at", models.DateTimeField(null=True)),
+                ("committed_price_minor", models.BigIntegerField(null=True)),
                 ("fee_minor", models.BigIntegerField(null=True)),
                 ("held_until", models.DateTimeField(null=True)),
                 ("confirms_at", models.DateTimeField(null=True)),
@@ -448,6 +449,15 @@ class Migration(migrations.Migration):
             model_name="booking",
             constraint=models.CheckConstraint(
                 condition=models.Q(("client", models.F("provider")), _negated=True), name="booking_with_another"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="booking",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("committed_price_minor__isnull", True), ("committed_starts_at__isnull", False), _connector="OR"
+                ),
+                name="booking_held_to_a_price_and_a_start",
             ),
         ),
         migrations.AddConstraint(

@@ -69,7 +69,7 @@ class RescheduleIn(In):
 
     starts_at: Instant
     ends_at: Instant | None = Field(None, examples=["2030-05-15T10:00:00+01:00"])
-    service: Id | None = Field(None, description="Another service of the same provider.")
+    service: Id | None = Field(None, description="Another service of the same provider, priced in the same currency.")
     resource: Id | None = Field(None, description="Another chair; left out: the same.")
 
 
@@ -135,7 +135,9 @@ class BookingOut(Out):
     free_cancellation_until: datetime | None = Field(
         description="The client cancels for nothing until then; null: at any time."
     )
-    fee: MoneyOut | None = Field(description="What a late cancellation or a no-show costs the client.")
+    fee: MoneyOut | None = Field(
+        description="What a late cancellation, a no-show, or a late move that nobody confirmed costs the client."
+    )
     reason: str = Field(description="Why it was cancelled.")
     confirmed_at: datetime | None
     rescheduled_at: datetime | None
@@ -181,7 +183,8 @@ class PreviewOut(Out):
     free_cancellation_until: datetime | None
     cancel: ConsequenceOut
     reschedule: ConsequenceOut = Field(
-        description="Moving costs nothing. A client who moves when cancelling would cost a fee still owes that fee if "
-        "they cancel afterwards."
+        description="Moving costs nothing. A client who moves when cancelling would cost a fee still owes that fee, of "
+        "the higher of the two prices, if they cancel afterwards or nobody confirms the new time; not if the provider "
+        "declines it."
     )
     no_show: ConsequenceOut

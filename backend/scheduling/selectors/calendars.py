@@ -31,10 +31,15 @@ def terms_of(provider_id: int) -> Terms:
     return Terms(*row) if row else _DEFAULTS
 
 
+NEVER_SAID = 0
+"""The version of the terms of who never said anything."""
+
+
 def policy_of(provider_id: int) -> Policy:
     """The terms as a row; of who never said anything, one that is not kept. One query."""
     values = {name: getattr(_DEFAULTS, name) for name in Terms.__dataclass_fields__}
-    return Policy.objects.filter(pk=provider_id).first() or Policy(provider_id=provider_id, **values)
+    kept = Policy.objects.filter(pk=provider_id).first()
+    return kept or Policy(provider_id=provider_id, version=NEVER_SAID, **values)
 
 
 def resources_of(provider_id: int, *, active_only: bool = False) -> QuerySet[Resource]:

@@ -23,12 +23,15 @@ _STATUS = {
 
 
 def entries_of(user_id: int, *, now: datetime) -> Sequence[Entry]:
-    """Their bookings as client, as provider and at the chair they work at, of the last 90 days and ahead, in order; the
-    nearest thousand. Two queries.
+    """Their bookings as client, as provider and at the chair they work at, in order: those ahead, the nearest thousand,
+    and with what is left of the thousand the latest of the last 90 days. Three queries; two where the thousand is full.
     """
     mine = Q(client_id=user_id) | Q(provider_id=user_id) | Q(resource__user_id=user_id)
-    rows = Booking.objects.filter(mine, ends_at__gt=now - KEPT_FOR).select_related("resource")
-    found = list(rows.order_by("starts_at", "id")[:MOST_ENTRIES])
+    rows = Booking.objects.filter(mine).select_related("resource")
+    found = list(rows.filter(ends_at__gt=now).order_by("starts_at", "id")[:MOST_ENTRIES])
+    past = rows.filter(ends_at__gt=now - KEPT_FOR, ends_at__lte=now).order_by("-starts_at", "-id")
+    found += past[: MOST_ENTRIES - len(found)]
+    found.sort(key=lambda booking: (booking.starts_at, booking.pk))
     people = accounts.people(one for booking in found for one in (booking.client_id, booking.provider_id))
     return [
         _entry(booking, people[booking.provider_id if booking.client_id == user_id else booking.client_id].name)

@@ -69,6 +69,8 @@ def _book(actor: Actor, wanted: Wanted, now: datetime) -> Booking:
     if provider_id == actor.id:
         raise invalid_field("body.provider", "nobody books with themselves")
     require_provider(provider_id)
+    if wanted.category_id is not None and not catalog.is_category(wanted.category_id):
+        raise invalid_field("body.category", "there is no such category")
     accounts.hold_active([actor.id, provider_id])
     start, end = period_of(wanted.starts_at, wanted.ends_at, service, now=now)
     terms = calendars.terms_of(provider_id)

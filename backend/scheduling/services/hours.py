@@ -135,11 +135,17 @@ def delete_time_off(*, actor: Actor, time_off_id: int, now: datetime) -> None:
 
 
 @transaction.atomic
-def set_terms(*, actor: Actor, terms: Terms, now: datetime) -> Policy:
-    """Say on what terms bookings are taken from now on; those that there are keep theirs."""
+def set_terms(*, actor: Actor, terms: Terms, versions: frozenset[int] | None = None, now: datetime) -> Policy:
+    """Say on what terms bookings are taken from now on; those that there are keep theirs.
+
+    Raises PreconditionFailed (the present version is none of `versions`).
+    """
     values = {name: getattr(terms, name) for name in Terms.__dataclass_fields__}
     values["notify_emails"] = list(terms.notify_emails)
-    policy, is_new = Policy.objects.get_or_create(provider_id=actor.id, defaults={**values, "updated_at": now})
+    rows = Policy.objects.select_for_update(no_key=True)
+    policy, is_new = rows.get_or_create(provider_id=actor.id, defaults={**values, "updated_at": now})
+    if versions is not None and (calendars.NEVER_SAID if is_new else policy.version) not in versions:
+        raise PreconditionFailed
     if not is_new:
         Policy.objects.filter(pk=policy.pk).update(**values, version=F("version") + 1, updated_at=now)
         policy.refresh_from_db()

@@ -14,6 +14,7 @@ from backend.scheduling.rules import Terms
 from backend.scheduling.selectors import bookings, calendars
 from backend.scheduling.services import booking as booking_
 from backend.scheduling.services import steps
+from backend.scheduling.services.booking import Service
 from backend.scheduling.services.claims import claiming
 from backend.scheduling.services.progress import note_manager
 from backend.scheduling.states import Party, Side, Status
@@ -53,6 +54,7 @@ def _reschedule(actor: Actor, booking_id: int, time: NewTime, now: datetime) -> 
     service = booking_.ANYTHING
     if time.service_id is not None:
         service, _ = booking_.what_is_wanted(time.service_id, booking.provider_id)
+        _refuse_other_money(booking, service)
     length = booking.ends_at - booking.starts_at
     start, end = booking_.period_of(time.starts_at, time.ends_at, service, now=now, otherwise=length)
     if booking.service_id is not None and service.id is None and end - start != length:
@@ -69,6 +71,7 @@ def _reschedule(actor: Actor, booking_id: int, time: NewTime, now: datetime) -> 
         checked=side is Side.CLIENT,
         but_for=booking.pk,
     )
+    held_to = rules.committed_after_move(booking.committed_starts_at, booking.free_cancellation_hours, by=side, now=now)
     values = {
         "resource_id": resource.pk,
         "starts_at": start,
@@ -77,13 +80,18 @@ def _reschedule(actor: Actor, booking_id: int, time: NewTime, now: datetime) -> 
         **(booking_.service_columns(service, booking.category_id) if service.id is not None else {}),
         "proposed_by": side,
         "rescheduled_at": now,
-        "committed_starts_at": rules.committed_after_move(
-            booking.committed_starts_at, booking.free_cancellation_hours, by=side, now=now
-        ),
+        "committed_starts_at": held_to,
+        "committed_price_minor": None if held_to is None else booking.committed_price_minor,
     }
     _move(booking, resource, values, side, terms, by=actor, now=now)
     note_manager(actor, party, booking, "moved", now=now)
     return booking
+
+
+def _refuse_other_money(booking: Booking, service: Service) -> None:
+    """Two prices are compared when a fee is judged: they are in one currency. Raises 422."""
+    if booking.price is not None and service.price is not None and service.price.currency != booking.currency:
+        raise invalid_field("body.service", "its price is in another currency: make another booking")
 
 
 def _move(

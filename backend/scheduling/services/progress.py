@@ -11,6 +11,7 @@ from backend.catalog.public import ReviewView
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, InvalidState, NotFound, PreconditionFailed
+from backend.core.states import record_edit
 from backend.scheduling import rules
 from backend.scheduling.errors import OwnProposal, SlotTaken, TooEarly, TooLate
 from backend.scheduling.models import Booking
@@ -82,6 +83,7 @@ def unconfirm_booking(*, actor: Actor, booking_id: int, now: datetime) -> Bookin
         values={
             "confirmed_at": None,
             "committed_starts_at": None,
+            "committed_price_minor": None,
             "held_until": terms.held_until(now),
             "confirms_at": None,
             "day_reminder_at": None,
@@ -95,6 +97,8 @@ def unconfirm_booking(*, actor: Actor, booking_id: int, now: datetime) -> Bookin
 @transaction.atomic
 def cancel_booking(*, actor: Actor, booking_id: int, reason: str, now: datetime) -> Booking:
     """Call it off. A client who does so late owes what was agreed on at the booking; nobody else owes anything.
+
+    A provider who declines the time that a late client moved to sets them free of the fee.
 
     Raises NotFound, InvalidState, or TooLate for a client once a confirmed booking has begun.
     """
@@ -200,6 +204,7 @@ def edit_booking(
     booking.version += 1
     booking.updated_at = now
     booking.save(update_fields=[*changes, "version", "updated_at"])
+    record_edit(booking, by=actor, now=now)
     news.tell(booking, "edited", previous=booking.status, now=now)
     note_manager(actor, party, booking, "edited", now=now, fields=sorted(changes))
     return booking

@@ -57,6 +57,7 @@ def when_confirmed(booking: Booking, *, now: datetime) -> dict[str, Any]:
         "confirms_at": None,
         "confirmed_at": now,
         "committed_starts_at": rules.committed_when_confirmed(booking.committed_starts_at, booking.starts_at),
+        "committed_price_minor": rules.price_at_stake(booking),
         "day_reminder_at": rules.reminder_at(booking.starts_at, rules.DAY, known_at=now),
         "hour_reminder_at": rules.reminder_at(booking.starts_at, rules.HOUR, known_at=now),
     }

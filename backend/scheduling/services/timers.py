@@ -42,7 +42,7 @@ def _answer(booking: Booking, now: datetime) -> None:
             by=None,
             what="expired",
             now=now,
-            values=steps.OVER,
+            values={**steps.OVER, "fee_minor": rules.expiry_fee(booking, now=now)},
         )
     elif booking.confirms_at is not None and booking.confirms_at <= now:
         _confirm(booking, now)

@@ -147,6 +147,7 @@ class TestServices:
             {"price": {"amount": "1.005", "currency": "DZD"}},
             {"category": 10**9},
             {"duration_minutes": 0},
+            {"duration_minutes": 24 * 60 + 1},  # seen red: offered, and never to be booked
             {"title": " "},
             {"price": {"amount": "-1", "currency": "DZD"}},
         ):

@@ -80,7 +80,11 @@ def _build(stage: Stage) -> Stage:
 
 def _book(shop: Shop) -> None:
     client = shop.client()
-    shop.confirm(shop.book(client))
+    edited = shop.book(client)
+    progress_of_bookings.edit_booking(
+        actor=client.actor, booking_id=edited.pk, changes={"notes": "Ring twice"}, versions=None, now=shop.now
+    )
+    shop.confirm(edited)  # seen red when an edit took a version and no line of the history
     shop.book(client, shop.tomorrow + DAY)
     shop.cancel(shop.book(client, shop.tomorrow + 2 * DAY), client)
     done = shop.confirm(shop.book(client, shop.tomorrow + 3 * DAY))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backend.catalog.models import Provider, Service
 from backend.core.models import EventRow, JobRow
 from backend.core.tokens import mint_access
 from backend.scheduling.models import Booking, Policy, Resource
@@ -108,6 +109,23 @@ class Shop:
 
 def fresh(booking: Booking) -> Booking:
     return Booking.objects.get(pk=booking.pk)
+
+
+def service_of(shop: Shop, **fields: Any) -> int:
+    """Something that this shop offers."""
+    values = {
+        "title": "Haircut",
+        "price": 1500,
+        "price_thousandths": 15000,
+        "currency": "USD",
+        "duration_minutes": 30,
+        **fields,
+    }
+    shown = {"name": "Shop", "city": "", "is_listed": True, "created_at": shop.now, "updated_at": shop.now}
+    Provider.objects.get_or_create(user=shop.provider.user, defaults=shown)
+    made = Service(provider_id=shop.provider.id, created_at=shop.now, updated_at=shop.now, **values)
+    made.save()
+    return made.pk
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from backend.core.models import AuditRow, EventRow, JobRow, StateChange
 from backend.scheduling.errors import NotAvailable, OwnProposal, SlotTaken, TooEarly, TooLate
 from backend.scheduling.models import Booking
 from backend.scheduling.services import progress
-from tests.backend.scheduling.conftest import DAY, HOUR, Shop, fresh
+from tests.backend.scheduling.conftest import DAY, HOUR, Shop, fresh, service_of
 from tests.support.api import Api
 
 MINUTE = timedelta(minutes=1)
@@ -119,6 +119,7 @@ class TestCreateBooking:
             ({"provider": None}, "body.provider"),
             ({"resource": 10**15}, "body.resource"),
             ({"service": 10**15}, "body.service"),
+            ({"category": 10**15}, "body.category"),  # seen red: it was kept
             ({"price": {"amount": "0.01", "currency": "USD"}}, "body.price"),
             ({"estimated_cost": {"amount": "0.001", "currency": "USD"}}, "body.estimated_cost.amount"),
         ],
@@ -342,6 +343,62 @@ class TestRescheduleBooking:
         shop.move(booking, shop.provider, shop.tomorrow + 7 * DAY)
         assert shop.cancel(booking, client).fee_minor == 0
 
+    @pytest.mark.parametrize("is_confirmed", [False, True])
+    def test_to_something_cheaper_does_not_save_the_late_fee(self, shop: Shop, api: Api, is_confirmed: bool) -> None:
+        """Seen red when fees were taken of the new price alone."""
+        client = shop.client()
+        terms = {"free_cancellation_hours": 48, "late_fee_percent": 50, "no_show_fee_percent": 75}
+        booking = shop.priced(client, shop.tomorrow, **terms)
+        cheap = service_of(shop, price=100, duration_minutes=30)
+        moved = shop.move(booking, client, shop.tomorrow + 7 * DAY, service_id=cheap)
+        if is_confirmed:
+            moved = shop.confirm(moved)
+        assert (moved.price_minor, moved.committed_price_minor) == (100, 2000)
+        preview = api.as_(client).get(f"/bookings/{booking.pk}/cancellation-preview/").body
+        assert preview["cancel"] == {"allowed": True, "fee": {"amount": "10.00", "currency": "USD"}}
+        assert preview["no_show"]["fee"]["amount"] == "15.00"
+        assert shop.cancel(moved, client).fee_minor == 1000
+
+    def test_to_something_dearer_is_judged_by_what_it_costs(self, shop: Shop) -> None:
+        client = shop.client()
+        booking = shop.priced(client, shop.tomorrow, free_cancellation_hours=48, late_fee_percent=50)
+        dear = service_of(shop, price=5000)
+        assert shop.cancel(shop.move(booking, client, shop.tomorrow + DAY, service_id=dear), client).fee_minor == 2500
+
+    def test_to_something_cheaper_in_time_is_judged_by_what_it_costs(self, shop: Shop) -> None:
+        client = shop.client()
+        booking = shop.priced(client, shop.tomorrow + 7 * DAY, free_cancellation_hours=24, late_fee_percent=50)
+        cheap = service_of(shop, price=100)
+        moved = shop.move(booking, client, shop.tomorrow, service_id=cheap)
+        assert (moved.committed_starts_at, moved.committed_price_minor) == (None, None)
+        moved = shop.confirm(moved)
+        assert (moved.committed_starts_at, moved.committed_price_minor) == (shop.tomorrow, 100)
+        shop.at.forward(hours=1)
+        assert shop.cancel(moved, client).fee_minor == 50
+
+    def test_changes_service_and_chair(self, shop: Shop, api: Api) -> None:
+        client = shop.client()
+        one, two = shop.chair("One"), shop.chair("Two")
+        shave = service_of(shop, title="Shave", price=700, duration_minutes=15)
+        booking = shop.book(client, resource_id=one.pk)
+        path = f"/bookings/{booking.pk}/reschedule/"
+        body = {"starts_at": "2030-05-17T10:00:00Z", "service": shave, "resource": two.pk}
+        answer = api.as_(client).post(path, body)
+        assert answer.status == 200, answer.body
+        assert answer.body["service"] == {"id": shave, "title": "Shave"}
+        assert answer.body["price"] == {"amount": "7.00", "currency": "USD"}
+        assert (answer.body["resource"]["id"], answer.body["ends_at"]) == (two.pk, "2030-05-17T10:15:00Z")
+        before = Booking.objects.filter(pk=booking.pk).values().get()
+        other = Shop(shop.at)
+        for wrong, field in (
+            ({"service": service_of(other)}, "body.service"),
+            ({"service": service_of(shop, currency="EUR")}, "body.service"),
+            ({"resource": other.chair().pk}, "body.resource"),
+        ):
+            refused = api.as_(client).post(path, {"starts_at": "2030-05-18T10:00:00Z", **wrong})
+            assert (refused.status, list(refused.fields)) == (422, [field])
+        assert Booking.objects.filter(pk=booking.pk).values().get() == before
+
     def test_is_too_late_once_it_has_begun(self, shop: Shop) -> None:
         booking = shop.confirm(shop.book())
         shop.at.now = booking.starts_at
@@ -402,6 +459,11 @@ class TestEditBooking:
         stale = api.as_(client).with_headers(If_Match=read.headers["ETag"]).patch(path, {"notes": "d"})
         assert (stale.status, fresh(booking).notes) == (412, "c")
         assert api.as_(client).patch(path, {}).body["version"] == 2
+        history = api.as_(client).get(f"/bookings/{booking.pk}/history/").body["results"]
+        assert [(one["version"], one["from_status"], one["to_status"], one["by"]["id"]) for one in history] == [
+            (1, "", "requested", client.id),
+            (2, "requested", "requested", shop.provider.id),
+        ]
         events = shop.told(client, "booking.updated")
         assert [(event["what"], event["notes"], event["version"]) for event in events] == [
             ("requested", "a", 1),
@@ -431,6 +493,36 @@ class TestTimetable:
         shop.at.now = booking.starts_at
         assert shop.tick(booking).status == "expired"
         assert [event["what"] for event in shop.told(client, "booking.updated")] == ["requested", "expired"]
+
+    def test_takes_the_late_fee_when_nobody_confirms_what_was_moved_too_late(self, shop: Shop, api: Api) -> None:
+        """Seen red when what expires costs nothing."""
+        client = shop.client()
+        booking = shop.priced(client, shop.tomorrow, free_cancellation_hours=48, late_fee_percent=50)
+        soon = shop.now + HOUR
+        shop.move(booking, client, soon)
+        path = f"/bookings/{booking.pk}/cancellation-preview/"
+        assert api.as_(client).get(path).body["cancel"]["fee"]["amount"] == "10.00"
+        shop.at.now = soon
+        expired = shop.tick(booking)
+        assert (expired.status, expired.fee_minor) == ("expired", 1000)
+        told = shop.told(client, "booking.updated")[-1]
+        assert (told["what"], told["fee"]) == ("expired", {"amount": "10.00", "currency": "USD"})
+
+    def test_takes_nothing_for_what_the_provider_declines_or_proposed(self, shop: Shop) -> None:
+        client = shop.client()
+        terms = {"free_cancellation_hours": 48, "late_fee_percent": 50}
+        declined = shop.priced(client, shop.tomorrow, **terms)
+        shop.move(declined, client, shop.tomorrow + DAY)
+        assert shop.cancel(declined, shop.provider).fee_minor == 0
+        proposed = shop.priced(client, shop.tomorrow, **terms)
+        shop.move(proposed, client, shop.tomorrow + 2 * HOUR)
+        shop.move(proposed, shop.provider, shop.tomorrow + 4 * HOUR)
+        never_confirmed = shop.book(client)
+        Booking.objects.filter(pk=never_confirmed.pk).update(price_minor=2000, currency="USD")
+        shop.at.now = shop.tomorrow + 4 * HOUR
+        for one in (proposed, never_confirmed):
+            expired = shop.tick(one)
+            assert (expired.status, expired.fee_minor) == ("expired", None)
 
     def test_confirms_after_the_minutes_of_the_policy(self, shop: Shop) -> None:
         shop.terms(auto_confirm_minutes=30)

@@ -8,13 +8,14 @@ import pytest
 from django.test import Client
 
 from backend.accounts.models import Session
-from backend.catalog.models import Openings, Provider, Service
+from backend.catalog.models import Openings
 from backend.scheduling.errors import NotAvailable, SlotTaken
 from backend.scheduling.models import Availability, Booking, Resource, StaleOpenings
+from backend.scheduling.selectors import feeds
 from backend.scheduling.services import hours, openings
 from backend.scheduling.services.hours import WantedHours
 from backend.scheduling.slots import Period
-from tests.backend.scheduling.conftest import DAY, HOUR, Shop
+from tests.backend.scheduling.conftest import DAY, HOUR, Shop, service_of
 from tests.support.api import Api
 from tests.support.jobs import run_jobs
 from tests.support.people import Member
@@ -206,8 +207,8 @@ class TestResources:
         mine = api.as_(shop.provider)
         chair = mine.post("/me/resources/", {"name": "Chair", "services": [10**15]})
         assert (chair.status, list(chair.fields)) == (422, ["body.services"])
-        cut = _service(api, shop, duration_minutes=30)
-        shave = _service(api, shop, duration_minutes=15)
+        cut = service_of(shop, duration_minutes=30)
+        shave = service_of(shop, duration_minutes=15)
         shaving = mine.post("/me/resources/", {"name": "Shaving", "services": [shave]}).body["id"]
         Resource.objects.exclude(pk=shaving).update(is_active=False)
         with pytest.raises(NotAvailable):
@@ -215,25 +216,9 @@ class TestResources:
         assert shop.book(service_id=shave, ends_at=None).resource_id == shaving
 
 
-def _service(api: Api, shop: Shop, **fields: Any) -> int:
-    values = {
-        "title": "Haircut",
-        "price": 1500,
-        "price_thousandths": 15000,
-        "currency": "USD",
-        "duration_minutes": 30,
-        **fields,
-    }
-    shown = {"name": "Shop", "city": "", "is_listed": True, "created_at": shop.now, "updated_at": shop.now}
-    Provider.objects.get_or_create(user=shop.provider.user, defaults=shown)
-    made = Service(provider_id=shop.provider.id, created_at=shop.now, updated_at=shop.now, **values)
-    made.save()
-    return made.pk
-
-
 class TestServices:
     def test_say_how_long_and_how_much(self, shop: Shop, api: Api) -> None:
-        cut = _service(api, shop)
+        cut = service_of(shop)
         client = shop.client()
         body = {"service": cut, "starts_at": "2030-05-16T10:00:00Z"}
         booked = api.as_(client).post("/bookings/", body)
@@ -259,6 +244,18 @@ class TestPolicy:
         sent = {"time_zone": "Africa/Algiers", "notify_emails": ["shop@example.org"], "horizon_days": 30}
         assert mine.put("/me/booking-policy/", sent).body == {**read.body, **sent, "version": 1}
         assert mine.put("/me/booking-policy/", {}).body == {**read.body, "version": 2}
+
+    def test_is_replaced_only_as_it_was_read(self, shop: Shop, api: Api) -> None:
+        """Seen red when If-Match was not looked at. Whoever read that nothing was said yet is too late after the first
+        word as well."""
+        mine = api.as_(shop.provider)
+        nothing = mine.get("/me/booking-policy/").headers["ETag"]
+        put = mine.with_headers(If_Match=nothing).put
+        assert put("/me/booking-policy/", {"horizon_days": 30}).status == 200
+        stale = put("/me/booking-policy/", {"horizon_days": 31})
+        read = mine.get("/me/booking-policy/")
+        assert (stale.status, read.body["horizon_days"], read.body["version"]) == (412, 30, 1)
+        assert mine.with_headers(If_Match=read.headers["ETag"]).put("/me/booking-policy/", {}).status == 200
 
     @pytest.mark.parametrize(
         "wrong",
@@ -368,7 +365,7 @@ class TestOpenings:
 
     def test_of_who_is_new_are_found_by_clients(self, shop: Shop, api: Api) -> None:
         """Seen red when only chairs that were made counted: hours alone made a provider vanish from every search."""
-        _service(api, shop)
+        service_of(shop)
         hours_ = {"day_of_week": 3, "start_time": "09:00", "end_time": "17:00", "time_zone": "UTC"}
         assert api.as_(shop.provider).post("/availability/", hours_).status == 201
         assert not Resource.objects.exists()
@@ -387,7 +384,7 @@ class TestOpenings:
 
     def test_leave_out_the_time_off_of_who_is_new(self, shop: Shop, api: Api) -> None:
         """Seen red as above."""
-        _service(api, shop)
+        service_of(shop)
         off = {"starts_at": "2030-05-16T00:00:00Z", "ends_at": "2030-05-17T00:00:00Z"}
         assert api.as_(shop.provider).post("/time-off/", off).status == 201
         run_jobs("scheduling.push_openings")
@@ -396,7 +393,7 @@ class TestOpenings:
 
     def test_begin_when_the_notice_is_over_and_end_at_the_horizon(self, shop: Shop, api: Api) -> None:
         """Seen red when they began at once, and had no end without hours."""
-        _service(api, shop)
+        service_of(shop)
         policy = {"minimum_notice_minutes": 120, "horizon_days": 10}
         assert api.as_(shop.provider).put("/me/booking-policy/", policy).status == 200
         run_jobs("scheduling.push_openings")
@@ -411,7 +408,7 @@ class TestOpenings:
 
     def test_are_none_where_every_chair_is_switched_off(self, shop: Shop, api: Api) -> None:
         """Seen red when no hours meant: always free."""
-        _service(api, shop)
+        service_of(shop)
         (chair,) = shop.chairs()
         assert api.as_(shop.provider).patch(f"/me/resources/{chair.pk}/", {"is_active": False}).status == 200
         run_jobs("scheduling.push_openings")
@@ -448,6 +445,22 @@ class TestReviews:
 
 
 class TestCalendarFeed:
+    def test_leaves_out_the_oldest_of_too_many(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Seen red when the oldest thousand stayed and what was ahead was left out."""
+        client = shop.client()
+        made = [shop.book(client, shop.tomorrow + index * DAY).pk for index in range(6)]
+        shop.at.now = shop.tomorrow + 3 * DAY - HOUR  # three are over, three ahead
+
+        def shown(most: int) -> list[int]:
+            monkeypatch.setattr(feeds, "MOST_ENTRIES", most)
+            return [entry.booking_id for entry in feeds.entries_of(client.id, now=shop.now)]
+
+        assert shown(2) == made[3:5]
+        assert shown(4) == made[2:]
+        assert shown(9) == made
+        shop.at.now = shop.tomorrow + 3 * DAY + HOUR / 2  # one is going on
+        assert shown(3) == made[3:]
+
     def test_is_opened_by_its_secret_link_alone(self, shop: Shop, api: Api) -> None:
         client = shop.client()
         link = api.as_(client).get("/me/calendar/").body
