@@ -92,6 +92,16 @@ class TestBookingAtOnce:
         assert results["done"] == len(held) in {1, 2}
         assert all(first[1] <= second[0] for first, second in pairwise(held))
 
+    def test_one_time_has_one_winner_by_the_constraint_alone(
+        self, shop: Member, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Everybody wants the very same time, and PostgreSQL's exclusion constraint alone decides."""
+        remove_the_checks(monkeypatch)
+        booking_by(make_member("client", now=NOW), shop, START - 5 * HOUR)()  # the chair is there
+        clients = [make_member("client", now=NOW) for _ in range(40)]
+        assert outcomes([booking_by(client, shop) for client in clients]) == {"done": 1, "slot_taken": 39}
+        assert Booking.objects.filter(starts_at=START).count() == 1
+
     @pytest.mark.parametrize("checked", [True, False])
     def test_who_waited_too_long_tries_again(
         self, shop: Member, monkeypatch: pytest.MonkeyPatch, checked: bool

@@ -18,6 +18,7 @@ from backend.notifications.jobs import tell_of_event
 from backend.notifications.models import Delivery, Notification
 from backend.notifications.table import KINDS, ROWS
 from backend.notifications.values import NotificationType
+from backend.scheduling.models import Booking
 from backend.scheduling.services import progress
 from shared_contracts.events import (
     AccountNotice,
@@ -241,6 +242,49 @@ class TestBookings:
             (amel.id, "booking.confirmed", "The booking is confirmed"),
             (shop.provider.id, "booking.cancelled", "The booking was cancelled"),
         ]
+
+
+class TestBookingStatuses:
+    def test_tell_the_client_whatever_the_provider_and_the_timetable_do(self, shop: Shop) -> None:
+        shop.terms(auto_confirm_minutes=None)
+        amel = shop.client()
+        day = timedelta(days=1)
+
+        def confirmed(days: int) -> Booking:
+            return shop.confirm(shop.book(amel, shop.tomorrow + days * day))
+
+        def of(booking: Booking) -> list[str]:
+            """What she is told of it beside that it is confirmed."""
+            told()
+            rows = Notification.objects.filter(user_id=amel.id, reference=f"booking:{booking.pk}").order_by("pk")
+            return [type_ for type_ in rows.values_list("type", flat=True) if type_ != "booking.confirmed"]
+
+        moved = shop.move(confirmed(1), shop.provider, shop.tomorrow + 10 * day)
+        assert of(moved) == ["booking.moved"]
+        unconfirmed = confirmed(2)
+        progress.unconfirm_booking(actor=shop.provider.actor, booking_id=unconfirmed.pk, now=shop.now)
+        assert of(unconfirmed) == ["booking.unconfirmed"]
+        completed, missed, expired = confirmed(3), confirmed(4), shop.book(amel, shop.tomorrow + 5 * day)
+        shop.at.now = missed.starts_at
+        shop.tick(missed)
+        progress.complete_booking(actor=shop.provider.actor, booking_id=completed.pk, now=shop.now)
+        assert of(completed) == ["booking.completed"]
+        progress.record_no_show(actor=shop.provider.actor, booking_id=missed.pk, now=shop.now)
+        shop.at.now = expired.starts_at
+        shop.tick(expired)
+        assert of(expired) == ["booking.expired"]
+        assert of(missed)[-1] == "booking.no_show"
+
+    def test_tell_both_of_a_booking_a_day_and_an_hour_before(self, shop: Shop) -> None:
+        amel = shop.client()
+        booking = shop.confirm(shop.book(amel))
+        shop.at.now = booking.starts_at - timedelta(hours=24)
+        shop.tick(booking)
+        told()
+        shop.at.now = booking.starts_at - timedelta(hours=1)
+        shop.tick(booking)
+        reminders = [one[:2] for one in told() if one[1] == "booking.reminder"]
+        assert sorted(reminders) == sorted([(amel.id, "booking.reminder"), (shop.provider.id, "booking.reminder")] * 2)
 
 
 class TestMessages:

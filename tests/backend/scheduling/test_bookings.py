@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backend.catalog.public import standings_of
 from backend.core.errors import Forbidden, InvalidState, NotFound, ValidationFailed
 from backend.core.models import AuditRow, EventRow, JobRow, StateChange
 from backend.scheduling.errors import NotAvailable, OwnProposal, SlotTaken, TooEarly, TooLate
@@ -65,6 +66,12 @@ class TestCreateBooking:
         assert api.as_(client).get(f"/bookings/{booking.pk}/").body == answer.body
         assert api.as_(shop.provider).get(f"/bookings/{booking.pk}/").body == answer.body
         assert [event["what"] for event in shop.told(shop.provider, "booking.updated")] == ["requested"]
+
+    def test_holds_it_for_the_minutes_of_the_policy(self, shop: Shop) -> None:
+        """Seen red with fifteen minutes for everybody."""
+        shop.terms(hold_minutes=40)
+        booking = shop.book()
+        assert (booking.held_until, booking.next_step_at) == (shop.now + 40 * MINUTE, shop.now + 40 * MINUTE)
 
     def test_refuses_a_time_that_is_taken(self, shop: Shop) -> None:
         shop.book(starts_at=shop.tomorrow)
@@ -399,6 +406,23 @@ class TestRescheduleBooking:
             assert (refused.status, list(refused.fields)) == (422, [field])
         assert Booking.objects.filter(pk=booking.pk).values().get() == before
 
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"starts_at": "2030-05-15T09:30:00Z"}, "body.starts_at"),
+            ({"starts_at": "0001-01-01T00:00:00Z"}, "body.starts_at"),
+            ({"starts_at": "2030-05-17T10:00:00Z", "ends_at": "2030-05-17T09:00:00Z"}, "body.ends_at"),
+            ({"starts_at": "2030-05-17T10:00:00Z", "ends_at": "2031-05-17T10:00:00Z"}, "body.ends_at"),
+        ],
+    )
+    def test_refuses_what_is_no_time(self, shop: Shop, api: Api, body: dict[str, Any], field: str) -> None:
+        client = shop.client()
+        booking = shop.book(client)
+        before = Booking.objects.filter(pk=booking.pk).values().get()
+        refused = api.as_(client).post(f"/bookings/{booking.pk}/reschedule/", body)
+        assert (refused.status, list(refused.fields)) == (422, [field]), refused.body
+        assert Booking.objects.filter(pk=booking.pk).values().get() == before
+
     def test_is_too_late_once_it_has_begun(self, shop: Shop) -> None:
         booking = shop.confirm(shop.book())
         shop.at.now = booking.starts_at
@@ -429,6 +453,15 @@ class TestTheEnd:
         progress.complete_booking(actor=shop.provider.actor, booking_id=booking.pk, now=shop.now)
         missed = progress.record_no_show(actor=shop.provider.actor, booking_id=booking.pk, now=shop.now)
         assert (missed.status, missed.fee_minor, missed.completed_at) == ("no_show", 1500, None)
+
+    def test_may_turn_out_to_be_a_no_show_and_is_no_work_then(self, shop: Shop) -> None:
+        """Seen red without withdrawing what was counted."""
+        booking = shop.confirm(shop.book())
+        shop.at.now = booking.starts_at
+        progress.complete_booking(actor=shop.provider.actor, booking_id=booking.pk, now=shop.now)
+        assert standings_of([shop.provider.id])[shop.provider.id].finished_jobs == 1
+        progress.record_no_show(actor=shop.provider.actor, booking_id=booking.pk, now=shop.now)
+        assert standings_of([shop.provider.id])[shop.provider.id].finished_jobs == 0
 
     def test_is_foreseen(self, shop: Shop, api: Api) -> None:
         client = shop.client()

@@ -297,6 +297,36 @@ class TestFreeSlots:
         }
         assert starts(shop, api, **query, resource=one.pk) == []
 
+    def test_keep_the_notice_the_horizon_and_times_off(self, shop: Shop, api: Api) -> None:
+        """Seen red with each of the three left out."""
+        shop.terms(minimum_notice_minutes=60, horizon_days=1)
+        hours.add_time_off(
+            actor=shop.provider.actor, starts_at=shop.now + 3 * HOUR, ends_at=shop.now + 23 * HOUR, now=shop.now
+        )
+        query = {"from": "2030-05-15T00:00:00Z", "to": "2030-05-18T00:00:00Z"}
+        wednesday, thursday = (
+            [f"2030-05-{day}T{clock}:00Z" for clock in clocks.split()]
+            for day, clocks in ((15, "10:30 10:45 11:00 11:15 11:30"), (16, "08:30 08:45 09:00 09:15 09:30"))
+        )
+        assert starts(shop, api, **query) == wednesday + thursday
+
+    def test_last_as_long_as_the_service_and_are_where_it_is_done(self, shop: Shop, api: Api) -> None:
+        """Seen red with the service's length, and with the services of a chair, left out."""
+        cut, shave = service_of(shop, duration_minutes=90), service_of(shop, duration_minutes=15)
+        anything, shaving = shop.chair("Any"), shop.chair("Shaving", service_ids=[shave])
+        open_on(shop, 3, time(11), time(13))
+        query = {"from": "2030-05-16T00:00:00Z", "to": "2030-05-17T00:00:00Z"}
+        path = f"/providers/{shop.provider.id}/slots/"
+        long, short = (api.get(path, **query, service=one).body for one in (cut, shave))
+        assert [(slot["starts_at"][11:16], slot["ends_at"][11:16]) for slot in long["slots"]] == [
+            ("10:00", "11:30"),
+            ("10:15", "11:45"),
+            ("10:30", "12:00"),
+        ]
+        assert {tuple(slot["resources"]) for slot in long["slots"]} == {(anything.pk,)}
+        assert (len(short["slots"]), short["duration_minutes"]) == (8, 15)
+        assert {tuple(slot["resources"]) for slot in short["slots"]} == {(anything.pk, shaving.pk)}
+
     def test_can_all_be_booked(self, shop: Shop, api: Api) -> None:
         shop.terms(time_zone="Africa/Algiers", buffer_before_minutes=5, buffer_after_minutes=10)
         open_on(shop, 3, time(9), time(12))
