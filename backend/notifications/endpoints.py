@@ -41,6 +41,7 @@ from shared_contracts.events import NotificationOut
 
 router = Router()
 
+PAGE: dict[str, Any] = {"responses": {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}}
 LinkToken = Annotated[str, Field(min_length=1, max_length=unsubscribing.LONGEST), Path()]
 
 
@@ -176,7 +177,13 @@ def read_push_key(request: HttpRequest) -> dict[str, str | None]:
     return {"public_key": vapid.public_key()}
 
 
-@router.get("/unsubscribe/{token}/", response=UnsubscribedOut, auth=None, operation_id="openUnsubscribeLink")
+@router.get(
+    "/unsubscribe/{token}/",
+    response=UnsubscribedOut,
+    auth=None,
+    operation_id="openUnsubscribeLink",
+    openapi_extra=PAGE,
+)
 def open_unsubscribe_link(request: HttpRequest, token: LinkToken) -> dict[str, str] | HttpResponse:
     """The page that an e-mail's link opens. It asks; nothing is changed yet. A browser gets a page."""
     try:
@@ -190,7 +197,9 @@ def open_unsubscribe_link(request: HttpRequest, token: LinkToken) -> dict[str, s
     return _page("ask", language=subscription.language, type=subscription.type)
 
 
-@router.post("/unsubscribe/{token}/", response=UnsubscribedOut, auth=None, operation_id="unsubscribe")
+@router.post(
+    "/unsubscribe/{token}/", response=UnsubscribedOut, auth=None, operation_id="unsubscribe", openapi_extra=PAGE
+)
 def unsubscribe(request: HttpRequest, token: LinkToken) -> dict[str, str] | HttpResponse:
     """No more e-mails of this kind, with one click (RFC 8058). The form's content is not looked at."""
     subscription = unsubscribing.unsubscribe(token=token, now=clock.now())

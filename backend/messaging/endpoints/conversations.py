@@ -8,7 +8,7 @@ from ninja.decorators import decorate_view
 from ninja.responses import Status
 
 from backend.core import auth, clock
-from backend.core.errors import Forbidden, UnknownReference
+from backend.core.errors import Forbidden, NotFound, UnknownReference
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
 from backend.core.schemas import Id, Page
@@ -21,7 +21,13 @@ from backend.messaging.services import conversations, receipts
 ONE = "/conversations/{conversation_id}/"
 
 
-@router.get("/conversations/", response=Page[ConversationOut], auth=auth.any_user, operation_id="listConversations")
+@router.get(
+    "/conversations/",
+    response=Page[ConversationOut],
+    auth=auth.any_user,
+    operation_id="listConversations",
+    openapi_extra=problems(UnknownReference),
+)
 def list_conversations(request: HttpRequest, filters: Query[ConversationsIn]) -> dict[str, Any]:
     """My conversations, those where something was said last first.
 
@@ -35,7 +41,7 @@ def list_conversations(request: HttpRequest, filters: Query[ConversationsIn]) ->
     response={201: ConversationOut},
     auth=auth.any_user,
     operation_id="openConversation",
-    openapi_extra=problems(UnknownReference, ConversationLeft, ConversationFull),
+    openapi_extra=problems(NotFound, UnknownReference, ConversationLeft, ConversationFull),
 )
 @decorate_view(idempotent)
 def open_conversation(request: HttpRequest, payload: ConversationIn) -> Status[ConversationOut]:

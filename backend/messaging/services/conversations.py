@@ -35,20 +35,20 @@ def start_conversation(
     user_ids = {actor.id, *participants}
     if subject is not None:
         subject = make_reference(*read_reference(subject))
-        _check_concerned(actor, subject, user_ids)
+        _check_concerned(actor, subject, user_ids, field="body.participants")
     try:
         return open_conversation(actor=actor, subject=subject, user_ids=user_ids, title=title, now=now)
     except NotFound:
         raise invalid_field("body.participants", "somebody here is not, or no longer, among us") from None
 
 
-def _check_concerned(actor: Actor, subject: str, user_ids: Collection[int]) -> None:
+def _check_concerned(actor: Actor, subject: str, user_ids: Collection[int], *, field: str) -> None:
     kind, number = read_reference(subject)
     concerned = SUBJECT_PEOPLE.about(kind)(number)
     if concerned is None or actor.id not in concerned:
         raise NotFound
     if not concerned.issuperset(user_ids):
-        raise invalid_field("body.participants", "somebody here has nothing to do with the subject")
+        raise invalid_field(field, "somebody here has nothing to do with the subject")
 
 
 @transaction.atomic
@@ -167,7 +167,7 @@ def add_members(*, actor: Actor, conversation_id: int, user_ids: Collection[int]
         raise ConversationOfTwo
     # Subject, people, conversation: the order in which whoever moves the subject locks them, too.
     if subject is not None:
-        _check_concerned(actor, subject, user_ids)
+        _check_concerned(actor, subject, user_ids, field="body.user_ids")
     try:
         accounts.hold_active(user_ids)
     except NotFound:

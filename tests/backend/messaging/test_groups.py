@@ -3,6 +3,8 @@
 import pytest
 
 from backend.core.models import JobRow
+from backend.core.references import SUBJECT_PEOPLE
+from backend.messaging import public
 from backend.messaging.jobs import tell_members
 from backend.messaging.models import Conversation
 from tests.backend.messaging.conftest import MakeMember, Talk, broken, lists_of, told
@@ -10,6 +12,7 @@ from tests.conftest import Moment
 from tests.support.api import Api
 from tests.support.jobs import run_jobs
 from tests.support.people import Member
+from tests.support.world import everything
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +83,25 @@ class TestMembers:
         added = api.as_(group.ana).post(path, {"user_ids": people[1:]})
         assert len(added.body["participants"]) == 100
         assert api.as_(group.ana).post(path, {"user_ids": [10**15]}).fields == {"body.user_ids": "validation_failed"}
+
+
+class TestAboutASubject:
+    @pytest.mark.parametrize("kind", ["booking", "assistance"])
+    def test_a_stranger_is_let_in_by_nobody(
+        self, api: Api, member: MakeMember, stranger: Member, at: Moment, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        """Whoever has to do with it is. Seen red with the subject's module not asked."""
+        ana, bo, cem, dan = (member("client", name=name) for name in ("Ana", "Bo", "Cem", "Dan"))
+        concerned = frozenset({ana.id, bo.id, cem.id, dan.id})
+        monkeypatch.setitem(SUBJECT_PEOPLE._answers, kind, lambda _: concerned)
+        people = [ana.id, bo.id, cem.id]
+        talk = public.open_conversation(actor=ana.actor, subject=f"{kind}:7", user_ids=people, now=at.now)
+        path = f"/conversations/{talk.id}/members/"
+        before = everything()
+        refused = api.as_(ana).post(path, {"user_ids": [dan.id, stranger.id]})
+        assert (refused.status, list(refused.fields)) == (422, ["body.user_ids"])
+        assert everything() == before
+        assert len(api.as_(ana).post(path, {"user_ids": [dan.id]}).body["participants"]) == 4
 
 
 class TestTellMembers:

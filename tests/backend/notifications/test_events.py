@@ -15,9 +15,11 @@ from backend.dispatch.states import Status
 from backend.messaging import public as messaging
 from backend.messaging.services import receipts
 from backend.notifications.jobs import tell_of_event
-from backend.notifications.models import Delivery, Notification
+from backend.notifications.models import Delivery, Notification, Preferences
+from backend.notifications.services import delivering
+from backend.notifications.services.writing import write
 from backend.notifications.table import KINDS, ROWS
-from backend.notifications.values import NotificationType
+from backend.notifications.values import OUTSIDE, Channel, NotificationType
 from backend.scheduling.models import Booking
 from backend.scheduling.services import progress
 from shared_contracts.events import (
@@ -56,6 +58,28 @@ def send(event: Event, member: Member, at: Moment) -> None:
 class TestTable:
     def test_has_a_row_for_every_type_and_texts_in_it(self) -> None:
         assert KINDS.keys() == set(NotificationType)
+
+    @pytest.mark.parametrize("language", ["en", "fr", "ar", "ru", "es"])
+    def test_every_type_can_be_said_in_every_language_through_every_channel(
+        self, member: MakeMember, at: Moment, language: str
+    ) -> None:
+        """Seen red without a type's template."""
+        amel = member(language=language)
+        for kind in KINDS.values():
+            words = write(kind.type, {"title": "A", "text": "B"}, language=language, time_zone="Africa/Algiers")
+            assert words.title, kind.type
+            for channel in set(OUTSIDE) & kind.channels.keys() - {Channel.PUSH}:
+                notification = Notification(
+                    type=kind.type, title=words.title, body=words.body, language=language, user_id=amel.id
+                )
+                delivery = Delivery(
+                    pk=1, notification=notification, user_id=amel.id, channel=channel, created_at=at.now
+                )
+                if channel == Channel.EMAIL:
+                    address = "amel@example.org"
+                    delivering._mail(delivery, address, verified_at=at.now, preferences=Preferences())
+                else:
+                    delivering._sms(delivery, "+213550000001", verified_at=at.now)
 
     def test_every_event_of_it_has_its_job(self) -> None:
         assert all(row.job in subscribers_of(row.event) for row in ROWS)
@@ -299,6 +323,21 @@ class TestMessages:
         run_jobs("notifications.tell_of_message")
         assert told() == [(lina.id, "message.created", "New message from Amel", "Five minutes.")]
         assert Notification.objects.get().reference == f"conversation:{talk.id}"
+
+    def test_disturb_nobody_who_has_muted_the_conversation(self, api: Api, member: MakeMember, at: Moment) -> None:
+        """Neither in the list, nor by push, nor by e-mail. Seen red with `is_muted` not asked for."""
+        amel, lina, nour = (member(name=name, email_verified_at=at.now) for name in ("Amel", "Lina", "Nour"))
+        for one in (lina, nour):
+            choices = {"message.created": {"email": True}}
+            Preferences.objects.create(user_id=one.id, choices=choices, updated_at=at.now)
+            assert api.as_(one).post("/devices/", {"kind": "fcm", "token": one.user.name}).status == 201
+        people = [amel.id, lina.id, nour.id]
+        talk = messaging.open_conversation(actor=amel.actor, subject=None, user_ids=people, title="T", now=at.now)
+        assert api.as_(lina).put(f"/conversations/{talk.id}/mute/").status == 204
+        messaging.send_message(actor=amel.actor, conversation_id=talk.id, content="Hello", now=at.now)
+        run_jobs("notifications.tell_of_message")
+        assert [one[0] for one in told()] == [nour.id]
+        assert sorted(Delivery.objects.values_list("user_id", "channel")) == [(nour.id, "email"), (nour.id, "push")]
 
     @pytest.fixture
     def told_of_one(self, member: MakeMember, at: Moment) -> tuple[Member, int, list[int]]:
