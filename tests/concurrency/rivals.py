@@ -9,6 +9,8 @@ from typing import TypeVar
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from backend.core.models import JobRow
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 10
@@ -18,11 +20,13 @@ RIVALS = 6
 
 @contextmanager
 def committed(blocker: DjangoDbBlocker) -> Iterator[None]:
-    """The database without the transaction that other tests run in."""
+    """The database without the transaction that other tests run in. The jobs that are written in it are taken away."""
     with blocker.unblock():
+        before = set(JobRow.objects.values_list("pk", flat=True))
         try:
             yield
         finally:
+            JobRow.objects.exclude(pk__in=before).delete()
             connection.close()
 
 

@@ -29,7 +29,7 @@ from backend.accounts.services.passwords import hash_password
 from backend.core import clock
 from backend.core.environment import OpenIdProvider, environment
 from backend.core.errors import NotFound
-from backend.core.models import EventRow, JobRow
+from backend.core.models import EventRow
 from tests.backend.accounts.support import PASSWORD, form
 from tests.concurrency.rivals import committed, in_background, until_somebody_waits
 from tests.support.api import Answer, Api
@@ -46,9 +46,7 @@ def nobody_is_left(django_db_setup: None, django_db_blocker: DjangoDbBlocker) ->
     """The people who are made are deleted again, since here everything is committed."""
     with committed(django_db_blocker):
         known = set(User.objects.values_list("pk", flat=True))
-        jobs = set(JobRow.objects.values_list("pk", flat=True))
         yield
-        JobRow.objects.exclude(pk__in=jobs).delete()
         Code.objects.all().delete()
         SignInDelay.objects.all().delete()
         User.objects.exclude(pk__in=known).delete()

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from backend.core import clock
-from backend.core.models import EventRow, JobRow
+from backend.core.models import EventRow
 from backend.notifications.models import Inbox, Notification
 from backend.notifications.services import reading
 from backend.notifications.services.telling import tell
@@ -27,7 +27,6 @@ def people(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
         yield people
         EventRow.objects.filter(room__in=[user_room(person.id) for person in people]).delete()
         Notification.objects.filter(user_id__in=[person.id for person in people]).delete()
-        JobRow.objects.filter(name="notifications.deliver").delete()
         for person in people:
             person.user.delete()
 

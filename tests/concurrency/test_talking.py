@@ -37,7 +37,6 @@ def people(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
         opened = list(Stay.objects.filter(user_id__in=ids).values_list("conversation_id", flat=True).distinct())
         rooms = [f"conversation:{pk}" for pk in opened] + [f"user:{pk}" for pk in ids]
         EventRow.objects.filter(room__in=rooms).delete()
-        JobRow.objects.filter(name="messaging.tell_members").delete()
         Conversation.objects.filter(pk__in=opened).delete()
         Block.objects.filter(blocker_id__in=ids).delete()
         User.objects.filter(pk__in=ids).delete()
