@@ -224,6 +224,13 @@ class TestLoginWithTwoFactor:
         assert outcome(login(api, code(set_up, at))) == "in"
         assert SecondFactor.objects.get().failures == 0
 
+    def test_counts_a_wrong_one_of_whoever_began_first(self, api: Api, set_up: Json, at: Moment) -> None:
+        """Two at once are judged in turn, not in the order of their clocks. Seen red with a pause before the fifth."""
+        for _ in range(2):
+            assert outcome(login(api, "000000")) == "invalid_credentials"
+            at.forward(milliseconds=-1)
+        assert SecondFactor.objects.get().failures == 2
+
     def test_never_shuts_the_owner_out_for_good(self, api: Api, amel: Member, set_up: Json, at: Moment) -> None:
         SecondFactor.objects.update(failures=32767, failed_at=at.now)
         assert outcome(login(api, set_up["recovery_codes"][0])) == "in"
