@@ -51,6 +51,91 @@ class TestReplaceAvailability:
         assert Availability.objects.values().get() == before
 
 
+NO_TIMES: tuple[object, ...] = (
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-12:00",
+    "1969-12-31T23:59:59Z",
+    "2201-01-01T00:00:00Z",
+    "2030-05-16T10:00:00",
+    "2030-05-16T10:00:00 Africa/Algiers",
+    "2030-05-16T10:00:00Mars/Olympus",
+    "2030-05-16T10:00:00+24:00",
+    "2030-02-30T10:00:00Z",
+    "2030-05-16T25:00:00Z",
+    "2030-05-16",
+    "tomorrow",
+    "2030-05-16T10:00:00Z\x00",
+    "",
+    0,
+    1.9e9,
+    10**400,
+    True,
+    [],
+    {},
+)
+"""In the year 1 and in 9999, without an offset, in unknown zones, on days that there are not, and no times at all."""
+
+
+class TestEveryOperationThatTakesATime:
+    def test_says_that_it_is_none(self, shop: Shop, api: Api) -> None:
+        """Seen red with every year let in."""
+        client = shop.client()
+        booking = shop.book(client)
+        mine, theirs = api.as_(client), api.as_(shop.provider)
+        fitting = {"starts_at": "2030-06-16T10:00:00Z", "ends_at": "2030-06-16T11:00:00Z"}
+        before = everything()
+        for wrong in NO_TIMES:
+            for name in ("starts_at", "ends_at"):
+                body = {**fitting, name: wrong}
+                for who, path, more in (
+                    (mine, "/bookings/", {"provider": shop.provider.id}),
+                    (mine, f"/bookings/{booking.pk}/reschedule/", {}),
+                    (theirs, "/time-off/", {}),
+                ):
+                    answer = who.post(path, {**body, **more})
+                    assert (answer.status, list(answer.fields)) == (422, [f"body.{name}"]), (path, answer.body)
+            if isinstance(wrong, str):
+                for name in ("from", "to"):
+                    for path in ("/bookings/", f"/providers/{shop.provider.id}/slots/"):
+                        assert theirs.get(path, **{name: wrong}).status == 422, (path, name)
+        assert everything() == before
+
+    def test_refuses_an_end_before_the_start_and_a_year_of_minutes(self, shop: Shop, api: Api) -> None:
+        """Seen red with the order of the two let go for times off, and with no longest service."""
+        client = shop.client()
+        booking, minutes = shop.book(client), 365 * 24 * 60
+        mine, theirs = api.as_(client), api.as_(shop.provider)
+        before = everything()
+        start = "2030-06-16T10:00:00Z"
+        for end in ("2030-06-16T09:59:59Z", start, "2031-06-16T10:00:00Z", "2200-12-31T23:59:59Z"):
+            for who, path, more in (
+                (mine, "/bookings/", {"provider": shop.provider.id}),
+                (mine, f"/bookings/{booking.pk}/reschedule/", {}),
+                (theirs, "/time-off/", {}),
+            ):
+                if path == "/time-off/" and end.startswith("2031"):
+                    continue  # a year off is nobody's mistake
+                answer = who.post(path, {"starts_at": start, "ends_at": end, **more})
+                assert (answer.status, list(answer.fields)) == (422, ["body.ends_at"]), (path, end, answer.body)
+        priced = {"title": "Long", "price": {"amount": "1.00", "currency": "USD"}}
+        refused = theirs.post("/services/", {**priced, "duration_minutes": minutes})
+        assert (refused.status, list(refused.fields)) == (422, ["body.duration_minutes"])
+        for path, query in (
+            (f"/providers/{shop.provider.id}/slots/", {"duration_minutes": minutes}),
+            (f"/providers/{shop.provider.id}/slots/", {"from": start, "to": "2030-06-16T09:00:00Z"}),
+            (f"/providers/{shop.provider.id}/slots/", {"time_zone": "Mars/Olympus"}),
+            (f"/providers/{shop.provider.id}/slots/", {"time_zone": "UTC\x00"}),
+            ("/services/", {"free_from": start, "free_to": "2030-06-16T09:00:00Z"}),
+        ):
+            assert api.get(path, **query).status == 422, (path, query)
+        for policy in ("minimum_notice_minutes", "horizon_days", "hold_minutes", "auto_confirm_minutes"):
+            for wrong in (-1, 10**9, 10**400, "1", 1.5):
+                assert theirs.put("/me/booking-policy/", {policy: wrong}).status == 422, (policy, wrong)
+        assert everything() == before
+
+
 class TestReviewBooking:
     @pytest.mark.parametrize(
         "wrong",
