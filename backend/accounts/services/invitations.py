@@ -14,6 +14,7 @@ from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
 
 from backend.accounts.models import Invitation, User
+from backend.accounts.selectors import hold_active
 from backend.accounts.services.roles import save_roles
 from backend.core import audit, mail
 from backend.core.actor import Actor, Role
@@ -33,6 +34,7 @@ def invite(*, actor: Actor, email: str | None, now: datetime) -> tuple[Invitatio
     An account that has proved the address already is a manager at once. For admins: raises Forbidden.
     """
     _check(actor)
+    hold_active([actor.id])
     token = secrets.token_urlsafe(TOKEN_BYTES) if email is None else None
     invitation = Invitation.objects.create(
         email=email,

@@ -21,11 +21,11 @@ from backend.core.references import make_reference
 def lock_provider(user_id: int, *, now: datetime) -> Provider:
     """The provider's row, held until the end of the transaction; made when this is the first they offer.
 
-    Raises NotFound when they are no active provider.
+    Their account is held first, as who deletes it does. Raises NotFound when they are no active provider.
     """
+    person = accounts.hold_provider(user_id)
     provider = Provider.objects.select_for_update(no_key=True).filter(pk=user_id).first()
     if provider is None:
-        person = accounts.hold_provider(user_id)
         new = Provider(
             user_id=user_id, name=person.name, city=person.city, is_listed=True, created_at=now, updated_at=now
         )

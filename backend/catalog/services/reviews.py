@@ -159,6 +159,7 @@ def review_provider(
     """
     if provider_id == actor.id:
         raise OwnReview
+    accounts.hold_active([actor.id, provider_id])
     accounts.hold_provider(provider_id)
     if job is not None:
         read_reference(job)
@@ -183,6 +184,7 @@ def reply_to_review(*, actor: Actor, review_id: int, reply: str, now: datetime) 
 @transaction.atomic
 def report_review(*, actor: Actor, review_id: int, reason: str, now: datetime) -> None:
     """Tell the managers that a review should not stand, once per person. Raises NotFound or AlreadyReported."""
+    accounts.hold_active([actor.id])
     review = _lock_shown(review_id)
     _, is_new = ReviewReport.objects.get_or_create(
         review=review, reporter_id=actor.id, defaults={"reason": reason, "created_at": now}

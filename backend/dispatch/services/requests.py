@@ -62,6 +62,7 @@ def quote_assistance(
 
     `routed_m` is the way by road in metres; without it the distance is estimated.
     """
+    accounts.hold_active([actor.id])
     return Quote.objects.create(
         user_id=actor.id,
         service_type=service_type,

@@ -149,6 +149,7 @@ def _replace(
     wanted_versions: frozenset[int] | None,
     now: datetime,
 ) -> Document:
+    accounts.hold_active([actor.id])
     document = _lock(document_id, user_id=actor.id)
     _check_version(document, wanted_versions)
     before = document.file_id

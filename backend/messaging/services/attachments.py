@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 
+from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import invalid_field
 from backend.core.purging import purge_batch
@@ -29,6 +30,7 @@ def keep_file(upload: TemporaryUploadedFile, *, now: datetime) -> media.Kept:
 @transaction.atomic
 def add_attachment(*, actor: Actor, kept: media.Kept, name: str, now: datetime) -> Attachment:
     """Note whose the file is, until a message of theirs names it. Raises TooManyAttachments."""
+    accounts.hold_active([actor.id])
     if _unnamed(now=now).filter(uploader_id=actor.id).count() >= MAX_UNNAMED:
         raise TooManyAttachments
     return Attachment.objects.create(

@@ -26,6 +26,7 @@ def block(*, actor: Actor, user_id: int, now: datetime) -> None:
     if user_id == actor.id:
         raise invalid_field("path.user_id", "nobody blocks themselves")
     accounts.person(user_id)
+    accounts.hold_active([actor.id])
     hold_pair(actor.id, user_id)
     Block.objects.bulk_create([Block(blocker_id=actor.id, blocked_id=user_id, created_at=now)], ignore_conflicts=True)
     _act_in_conversations(actor, user_id, blocks=True, now=now)

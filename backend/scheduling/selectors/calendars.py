@@ -84,9 +84,10 @@ def must_be_provider(provider_id: int) -> None:
         raise NotFound
 
 
-def get_own_resource(actor: Actor, resource_id: int) -> Resource:
+def get_own_resource(actor: Actor, resource_id: int, *, lock: bool = False) -> Resource:
     """A chair of this provider, or of any for managers. Raises NotFound. One query."""
-    resource = Resource.objects.filter(pk=resource_id, deleted_at=None).first()
+    rows = Resource.objects.select_for_update(no_key=True) if lock else Resource.objects
+    resource = rows.filter(pk=resource_id, deleted_at=None).first()
     if resource is None or not (actor.is_manager or resource.provider_id == actor.id):
         raise NotFound
     return resource

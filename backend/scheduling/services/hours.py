@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from django.db import transaction
 from django.db.models import F
 
+from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, PreconditionFailed, invalid_field
 from backend.scheduling.errors import TooMany
@@ -35,6 +36,7 @@ class WantedHours:
 @transaction.atomic
 def add_hours(*, actor: Actor, hours: WantedHours, now: datetime) -> Availability:
     """Raises TooMany, or 422 for a chair that is not theirs."""
+    accounts.hold_active([actor.id])
     if Availability.objects.filter(provider_id=actor.id).count() >= MOST_HOURS:
         raise TooMany
     added = Availability.objects.create(
@@ -110,6 +112,7 @@ def add_time_off(
         raise invalid_field("body.ends_at", "the end comes after the start")
     if ends_at - starts_at > LONGEST_TIME_OFF:
         raise invalid_field("body.ends_at", "two years at most")
+    accounts.hold_active([actor.id])
     check_chair(actor.id, resource_id)
     if TimeOff.objects.filter(provider_id=actor.id, ends_at__gt=now).count() >= MOST_TIMES_OFF:
         raise TooMany
@@ -140,6 +143,7 @@ def set_terms(*, actor: Actor, terms: Terms, versions: frozenset[int] | None = N
 
     Raises PreconditionFailed (the present version is none of `versions`).
     """
+    accounts.hold_active([actor.id])
     values = {name: getattr(terms, name) for name in Terms.__dataclass_fields__}
     values["notify_emails"] = list(terms.notify_emails)
     rows = Policy.objects.select_for_update(no_key=True)

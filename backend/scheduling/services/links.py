@@ -13,6 +13,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
+from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.environment import environment
 from backend.core.errors import NotFound
@@ -24,7 +25,11 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 @transaction.atomic
 def link_of(*, actor: Actor, now: datetime) -> CalendarLink:
-    """The person's link; it comes into being when it is first asked for. Two queries."""
+    """The person's link; it comes into being when it is first asked for. One query from then on."""
+    link = CalendarLink.objects.filter(pk=actor.id).first()
+    if link is not None:
+        return link
+    accounts.hold_active([actor.id])
     CalendarLink.objects.bulk_create([CalendarLink(user_id=actor.id, renewed_at=now)], ignore_conflicts=True)
     return CalendarLink.objects.get(pk=actor.id)
 

@@ -25,6 +25,7 @@ def first_resource(provider_id: int, *, now: datetime) -> list[Resource]:
     """The calendar that every provider starts with, made when it is first needed; none if it was switched off."""
     if calendars.resources_of(provider_id).exists():
         return []
+    accounts.hold_active([provider_id])
     Resource.objects.bulk_create(
         [Resource(provider_id=provider_id, name=FIRST_NAME, is_first=True, created_at=now, updated_at=now)],
         ignore_conflicts=True,
@@ -60,6 +61,7 @@ class Chair:
 @transaction.atomic
 def add_resource(*, actor: Actor, chair: Chair, now: datetime) -> Resource:
     """Raises TooMany, or 422 for services that are not theirs or somebody who is no crew."""
+    accounts.hold_active([actor.id] if chair.user_id is None else [actor.id, chair.user_id])
     _check(actor.id, {"service_ids": chair.service_ids, "user_id": chair.user_id})
     if len(resources_of(provider_id=actor.id, now=now)) >= MOST_RESOURCES:
         raise TooMany(f"A provider has {MOST_RESOURCES} calendars at most.")
@@ -80,8 +82,10 @@ def add_resource(*, actor: Actor, chair: Chair, now: datetime) -> Resource:
 def update_resource(*, actor: Actor, resource_id: int, changes: dict[str, Any], now: datetime) -> Resource:
     """Change what is given of name, is_active, service_ids and user_id. Raises NotFound or 422."""
     resource = calendars.get_own_resource(actor, resource_id)
+    if changes.get("user_id") is not None:
+        accounts.hold_active([changes["user_id"]])
     _check(resource.provider_id, changes)
-    resource = Resource.objects.select_for_update(no_key=True).get(pk=resource.pk)
+    resource = calendars.get_own_resource(actor, resource_id, lock=True)
     for name, value in changes.items():
         setattr(resource, name, sorted(set(value)) if name == "service_ids" else value)
     resource.updated_at = now

@@ -65,7 +65,7 @@ class TestInviteManager:
         django_assert_num_queries: DjangoAssertNumQueries,
     ) -> None:
         admin = api.as_(member("admin"))
-        with django_assert_num_queries(5):  # session; invitation, audit; savepoint
+        with django_assert_num_queries(6):  # session; account, invitation, audit; savepoint
             answer = admin.post("/admin/invitations/", {})
         assert answer.status == 201
         body = answer.body

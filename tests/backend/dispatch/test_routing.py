@@ -333,7 +333,7 @@ class TestBeforeTheTransaction:
         self, phone: Api, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         keyed = phone.with_headers(Idempotency_Key="k-1")
-        plain = 7  # session, savepoints of operation and service, tariff, insert
+        plain = 8  # session, savepoints of operation and service, account, tariff, insert
         with django_assert_num_queries(plain):
             assert phone.post("/assistance/quote/", ASKED).status == 201
         with osrm_server() as server:
