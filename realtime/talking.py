@@ -84,6 +84,8 @@ class Talking:
         """What was last told of the members of this node's rooms."""
         self._hidden: set[int] = set()
         """Who hides it here, and was forgotten for that."""
+        self._unshown: set[tuple[Client, str]] = set()
+        """Who joined a room while Redis said nothing, and is still to be told how the others are."""
 
     async def set_typing(self, client: Client, command: SetTyping) -> Answer:
         """Tell the others in the conversation's room, which the client must have joined."""
@@ -102,17 +104,22 @@ class Talking:
 
     async def show_present(self, client: Client, name: str) -> None:
         """Tell this client, who has just joined a conversation's room, how the others are."""
+        context = client.rooms.get(name)
+        if context is None:
+            return
         others = self._members(name) - {client.user_id}
+        # The backend has just said who hides it; what Redis holds may be older than their wish.
+        hidden = others.intersection(context.hidden_ids)
         try:
+            await self._wipe(hidden)
             found = await self._ask(others)
         except (RedisError, OSError, TimeoutError):
+            self._unshown.add((client, name))
             return
         for noted in found:
             context = client.rooms.get(name)
             if context is not None and not context.is_deaf:
-                # The backend has just said who hides it; what Redis holds may be older than their wish.
-                is_hidden = noted.user_id in context.hidden_ids
-                one = _presence(noted.user_id, is_online=False, seen=None) if is_hidden else noted
+                one = _presence(noted.user_id, is_online=False, seen=None) if noted.user_id in hidden else noted
                 self._known.setdefault(one.user_id, one)
                 client.connection.push(envelope_frame(self._envelope(name, one)))
 
@@ -125,6 +132,7 @@ class Talking:
                 async with asyncio.timeout(REDIS_SECONDS * 4):
                     await self._note()
                     await self._tell()
+                    await self._show_late()
             except (RedisError, OSError, TimeoutError):
                 log.warning("presence.not_told")
             except Exception:
@@ -175,11 +183,23 @@ class Talking:
                 if before is not None and before.is_online is not one.is_online:
                     self._tell_rooms(one, rooms[one.user_id])
 
+    async def _show_late(self) -> None:
+        """Show the others to those who could not be shown them when they joined."""
+        late, self._unshown = self._unshown, set()
+        for client, name in late:
+            await self.show_present(client, name)
+
     def _tell_rooms(self, one: events.Presence, names: Iterable[str]) -> None:
         for name in names:
             room = self._hub.get(name)
             if room is not None:
                 room.tell_of(one.user_id, envelope_frame(self._envelope(name, one)))
+
+    async def _wipe(self, user_ids: Collection[int]) -> None:
+        """Nothing says any more that they are here, or when they were."""
+        if user_ids:
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._redis.delete(*_keys(user_ids))
 
     async def _ask(self, user_ids: Collection[int]) -> list[events.Presence]:
         if not user_ids:

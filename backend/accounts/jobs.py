@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from backend.accounts.services import codes, forgetting, invitations, notices
+from backend.accounts.services import codes, forgetting, invitations, notices, presence
 from backend.core.jobs import OutsideCall, enqueue, job, outside_job
 from backend.core.timetable import every
 from shared_contracts.jobs import Queue
@@ -27,6 +27,12 @@ def send_notice(
 def send_invitation(*, now: datetime, key: str, invitation_id: int, **_: object) -> OutsideCall | None:
     """Tell an e-mail address that it is invited."""
     return invitations.prepare(invitation_id=invitation_id, key=key, now=now)
+
+
+@outside_job("accounts.forget_presence")
+def forget_presence(*, user_id: int, **_: object) -> OutsideCall | None:
+    """Forget when somebody who hides it was last connected; the nodes that hold their sockets do so themselves."""
+    return presence.prepare_to_forget(user_id=user_id)
 
 
 @job("accounts.purge", queue=Queue.BULK)

@@ -1,4 +1,5 @@
-"""Live positions on their way through Redis: to the relay, which writes them in bulk, and to those who watch.
+"""Live positions on their way through Redis: to the relay, which writes them in bulk, and to those who watch; and who
+is connected no more, as far as anybody is to know.
 
 Nothing here is a fact, and nobody waits long: 200 ms at most, and none for a second after Redis failed.
 """
@@ -10,7 +11,7 @@ from backend.core import epoch
 from backend.core.redis_link import RedisLink
 from backend.core.request_context import request_id
 from shared_contracts.events import Envelope, Location, PositionReport
-from shared_contracts.redis_keys import POSITIONS_PENDING, last_location, room_channel
+from shared_contracts.redis_keys import POSITIONS_PENDING, last_location, last_seen, presence, room_channel
 from shared_contracts.rooms import CONSOLE, assistance_room
 
 KEEP_SECONDS = 120
@@ -49,3 +50,8 @@ def pass_on(*, user_id: int, location: Location, audience: Audience, pending: bo
         )
         pipe.publish(room_channel(room), envelope.model_dump_json())
     return _link.ask(lambda _: pipe.execute()) is not None
+
+
+def forget_presence(user_id: int) -> bool:
+    """Let nothing in Redis say that or when this person was connected; False when Redis is away. In no transaction."""
+    return _link.ask(lambda client: client.delete(presence(user_id), last_seen(user_id))) is not None

@@ -17,7 +17,7 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
-from backend.core import jobs, mail
+from backend.core import jobs, live, mail
 from backend.core.models import JobRow
 from tests.conftest import Moment, pinned_clock
 from tests.support.world import World, make_world
@@ -124,6 +124,7 @@ def stage(
     world, committed = committed_world
     sent: list[str] = []
     monkeypatch.setattr(mail, "deliver", lambda message: sent.append(message.extra_headers["Message-ID"]))
+    monkeypatch.setattr(live, "forget_presence", lambda user_id: sent.__iadd__([f"forgotten {user_id}"]))
     assert request.param in CASES, "tests/worker/twice.py says of every job what it needs to have something to do"
     stage = Stage(database, request.param, CASES[request.param], moment, sent)
     began = moment.now

@@ -79,6 +79,11 @@ def _notice(world: World, _now: datetime) -> Arguments:
     return {"user_id": world.members["client"].id, "kind": "password_changed", "to": None}
 
 
+def _hidden(world: World, now: datetime) -> Arguments:
+    assert world.api("client").patch("/me/", {"hide_presence": True}).status == 200
+    return waiting("accounts.forget_presence")(world, now)
+
+
 def _invitation(world: World, now: datetime) -> Arguments:
     invitations.invite(actor=world.members["admin"].actor, email="new@example.org", now=now)
     return waiting("accounts.send_invitation")(world, now)
@@ -193,6 +198,7 @@ CASES: Mapping[str, Case] = {
     "accounts.send_code": Case(_code, calls=1),
     "accounts.send_notice": Case(_notice, calls=1),
     "accounts.send_invitation": Case(_invitation, calls=1),
+    "accounts.forget_presence": Case(_hidden, calls=1),
     "accounts.purge": Case(_nothing, after=AGES),
     "media.remind_of_expiry": Case(_document),
     "media.write_export": Case(

@@ -19,6 +19,7 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, PreconditionFailed
 from backend.core.geo import Point
+from backend.core.jobs import enqueue
 from backend.core.outbox import emit
 from backend.core.references import Question, make_reference
 from shared_contracts.events import AccessChanged
@@ -96,6 +97,8 @@ def _change(
     if "hide_presence" in different:
         # The sidecar asks again for this person's rooms, and learns whether to show that they are there.
         emit(AccessChanged(), rooms=[user_room(user.pk)], now=now)
+        if user.hide_presence:
+            enqueue("accounts.forget_presence", now=now, user_id=user.pk)
     audit.record(
         actor=actor,
         action="accounts.profile_changed",

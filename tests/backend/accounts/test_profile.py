@@ -2,13 +2,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import User
+from backend.core import live
+from backend.core.environment import environment
 from backend.core.models import AuditRow, EventRow
+from backend.core.redis_link import RedisLink
+from shared_contracts.redis_keys import last_seen, presence
 from tests.backend.accounts.support import everything
 from tests.conftest import Moment
 from tests.support.api import Api
+from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
 pytestmark = pytest.mark.django_db
@@ -74,8 +80,8 @@ class TestUpdateMe:
         }
         at.forward(minutes=1)
         before = api.as_(me).get("/me/").body
-        # Who asks; the row, its change, the audit, the word to the sidecar; two savepoints.
-        with django_assert_num_queries(11):
+        # Who asks; the row, its change, the audit, the word to the sidecar, and to Redis; two savepoints.
+        with django_assert_num_queries(12):
             answer = api.as_(me).patch("/me/", changes)
         assert EventRow.objects.filter(room=f"user:{me.id}", type="access.changed").count() == 1
         assert (answer.status, answer.headers["ETag"]) == (200, '"2"')
@@ -88,6 +94,19 @@ class TestUpdateMe:
         assert audit.changes == {
             "fields": sorted([*changes.keys() - {"location"}, "lat", "lng"]),
         }
+
+    def test_lets_nothing_say_when_somebody_was_there_who_hides_it(
+        self, api: Api, me: Member, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also while they are away, when no node of the sidecar hears of it. Seen red with no job for it."""
+        monkeypatch.setattr(live, "_link", RedisLink("tests", timeout_s=0.2))
+        kept = redis.Redis.from_url(environment().redis_url)
+        for hides, left in ((True, 0), (False, 2)):
+            kept.mset({last_seen(me.id): "2030-05-15T09:30:00+00:00", presence(me.id): "x"})
+            assert api.as_(me).patch("/me/", {"hide_presence": hides}).status == 200
+            run_jobs("accounts.forget_presence")
+            assert kept.exists(last_seen(me.id), presence(me.id)) == left
+        kept.delete(last_seen(me.id), presence(me.id))
 
     @pytest.mark.parametrize(
         ("changes", "kept"),
