@@ -59,7 +59,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         f"{CORE}/test_realtime.py::TestJudgeJoins",
         "tests/realtime/test_rooms.py::TestJoining::test_refuses_who_is_no_member",
         f"{FAULTS}/test_access.py::TestGainedAccess",
-        f"{FAULTS}/test_crowd.py::TestStrangers::test_do_nothing_to_a_conversation_by_its_ids",
+        f"{FAULTS}/test_crowd.py::TestStrangers",
     ),
     "Z6": (f"{ACCOUNTS}/test_invitations.py::TestNobodyMakesThemselvesAManager",),
     "Z7": ("tests/contracts/test_hostile_values.py::TestAddresses::test_an_unknown_query_is_refused",),

@@ -2,10 +2,13 @@
 
 import asyncio
 
+from shared_contracts.commands import COMMANDS
 from tests.faults import faults
 from tests.faults.harness import Field, Run
-from tests.faults.person import PATIENCE_SECONDS, Lost, Person
+from tests.faults.person import PATIENCE_SECONDS, Json, Lost, Person
 
+PLACE = {"lat": 12.5, "lng": 7.5}
+"""Where nobody is on duty."""
 CROWD = 50
 WORDS = 2
 """Messages of each, and each is sent twice."""
@@ -75,6 +78,34 @@ class TestCrowd:
         return [data["message"]["id"] for _, type_, data in model.heard if type_ == "message.created"]
 
 
+def foreign(*, talk: int, said: int, job: int, owner: Person) -> dict[str, list[tuple[Json, str]]]:
+    """Each command of the socket, aimed at what is another's, and the answer to it. None is left out."""
+    words = {"content": "Hello", "client_id": "c-1"}
+    rooms = [f"conversation:{talk}", f"user:{owner.id}", f"assistant:{owner.id}", *managers_rooms(job)]
+    mark = {"conversation_id": talk, "message_id": said}
+    return {
+        "join": [({"room": room}, "not_found") for room in rooms],
+        "leave": [({"room": room}, "not_joined") for room in rooms],
+        "location.update": [(PLACE | {key: owner.id}, "validation_failed") for key in ("user_id", "assistance_id")],
+        "message.send": [
+            (words | {"conversation_id": talk}, "not_found"),
+            (words | {"assistance_id": job}, "not_found"),
+        ],
+        "message.read": [(mark, "not_found")],
+        "message.delivered": [(mark, "not_found")],
+        "typing": [({"conversation_id": talk, "on": True}, "not_joined")],
+        "assistance.accept": [({"id": job}, "not_found")],
+        "assistance.decline": [({"id": job}, "not_found")],
+        "authenticate": [({"token": owner.access}, "forbidden")],
+        "ping": [({"user_id": owner.id}, "validation_failed")],
+    }
+
+
+def managers_rooms(job: int) -> list[str]:
+    """What managers may watch, and nobody else who has no part in it."""
+    return [f"assistance:{job}", "console"]
+
+
 class TestStrangers:
     def test_do_nothing_to_a_conversation_by_its_ids(self, pairs: Field) -> None:
         """Z5, over the socket and over REST: what is not theirs is not there, and nobody hears of it.
@@ -82,6 +113,50 @@ class TestStrangers:
         Seen red with watermarks that look for the message alone.
         """
         asyncio.run(self._intrude(pairs))
+
+    def test_do_nothing_to_anything_by_any_command(self, pairs: Field) -> None:
+        """Z5: all there are, from people of every role. A new one is missed here until the table says what it answers.
+
+        Seen red with `typing` told to rooms that were not joined, and with a command that the table lacks.
+        """
+        asyncio.run(self._try_everything(pairs))
+
+    async def _try_everything(self, field: Field) -> None:
+        async with Run(field) as run:
+            ana, bo = await run.gather("client", 2)
+            _, asked = await ana.call(
+                "POST",
+                "/assistance/",
+                {"pickup": PLACE, "service_type": "towing"},
+            )
+            job = asked["assistance"]["id"]
+            kinds = ("client", "assistant", "freelancer", "contractor", "manager")
+            strangers = [(await run.gather(kind, 1))[0] for kind in kinds]
+            await run.connect([ana, bo, *strangers])
+            talk = await run.inside("talk", user_ids=[ana.id, bo.id], title="Two")
+            watched = [f"conversation:{talk}", f"assistance:{job}"]
+            assert all([await ana.join(room) for room in watched])
+            _, said = await ana.call("POST", f"/conversations/{talk}/messages/", {"content": "Between us."})
+            talked = ana.rooms[watched[0]]
+            assert await ana.until(lambda: any(type_ == "message.created" for _, type_, _ in talked.heard))
+            await run.checker.settle()
+            before = {room: len(model.heard) for room, model in ana.rooms.items()}
+
+            table = foreign(talk=talk, said=said["id"], job=job, owner=ana)
+            assert set(table) == {command.name for command in COMMANDS}
+            for kind, stranger in zip(kinds, strangers, strict=True):
+                for name, tries in table.items():
+                    for payload, code in tries:
+                        if (kind, name) == ("manager", "join") and payload["room"] in managers_rooms(job):
+                            continue
+                        answer = await stranger.command(name, **payload)
+                        codes = {code, "not_found" if kind == "assistant" else "forbidden"}
+                        assert answer.get("code") in codes, (kind, name, payload, answer)
+            await run.checker.settle()
+            assert {room: len(model.heard) for room, model in ana.rooms.items()} == before
+            await ana.call("POST", f"/assistance/{job}/status/", {"status": "canceled"})
+            await run.checker.judge(run.people)
+            assert not run.history.broken, run.history.told()
 
     async def _intrude(self, field: Field) -> None:
         async with Run(field) as run:
