@@ -1,9 +1,12 @@
 """What every test may use."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -13,9 +16,16 @@ from pytest_django import DjangoDbBlocker
 
 from backend.core import clock
 from backend.core.environment import environment
+from backend.core.passwords import Argon2id
 from tests.support.api import Api
 from tests.support.people import Member, make_member
 from tests.support.world import World, make_world
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: looking through it again and again was a twelfth of the suite's time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +43,22 @@ def close_pool() -> Iterator[None]:
     yield
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
+
+
+REAL_COSTS: dict[str, Any] = {"time_cost": Argon2id.time_cost, "memory_cost": Argon2id.memory_cost}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """A hash that takes no time; the platforms of tests hash in earnest."""
+    with patch.multiple(Argon2id, time_cost=1, memory_cost=8):
+        yield
+
+
+@pytest.fixture
+def real_passwords() -> Iterator[None]:
+    with patch.multiple(Argon2id, **REAL_COSTS):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,11 +8,13 @@ is asked.
 
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +39,12 @@ class NotReached(NotRead):
     """Nothing was sent: the host is not known, not allowed, or takes no connection."""
 
 
+@cache
+def certificates() -> ssl.SSLContext:
+    """Whom we trust, read once in a process: reading the bundle for every call cost more than the call."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 def read(url: str) -> bytes:
     """The body of a 200 from this address. Raises NotRead. Not to be called in a transaction.
 
@@ -55,7 +63,7 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
     Raises NotReached when certainly nothing was sent, and NotRead when nobody knows. As careful as `read`.
     """
     target = _target(url)
-    client = httpx2.Client(trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS)
+    client = _make_client()
     sent = {"Host": target.authority, **headers}
     try:
         with (
@@ -146,10 +154,14 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast and not any(found in network for network in _TRANSLATED)
 
 
+def _make_client() -> httpx2.Client:
+    return httpx2.Client(verify=certificates(), trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS)
+
+
 def _get(target: _Target) -> bytes:
     end = time.monotonic() + TIMEOUT_SECONDS
     headers = {"Host": target.authority, "Accept": "application/json", "Accept-Encoding": "identity"}
-    client = httpx2.Client(trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS)
+    client = _make_client()
     with (
         _cut_off_after(LONGEST_SECONDS) as trace,
         client,

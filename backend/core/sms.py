@@ -15,6 +15,7 @@ from backend.core.environment import environment
 from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from backend.core.keeping import keep_private
 from backend.core.limits import Limit
+from backend.core.outbound import certificates
 
 NOBODY_THERE = frozenset({21211, 21214, 21217, 21219, 21401, 21407, 21421, 21610, 21614})
 """Twilio's codes for a number that is none, takes no SMS, or has unsubscribed (twilio.com/docs/api/errors)."""
@@ -85,7 +86,13 @@ class Twilio:
         form = {"To": to, "From": self._number, "Body": text}
         try:
             answer = httpx2.post(
-                self._url, data=form, auth=self._auth, timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False
+                self._url,
+                data=form,
+                auth=self._auth,
+                verify=certificates(),
+                timeout=TIMEOUT_SECONDS,
+                follow_redirects=False,
+                trust_env=False,
             )
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise NotDoneError(f"Twilio is not reached: {type(error).__name__}") from error

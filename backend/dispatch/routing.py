@@ -17,6 +17,7 @@ import structlog
 
 from backend.core.environment import environment
 from backend.core.geo import Point, haversine_m
+from backend.core.outbound import certificates
 
 TIMEOUT_SECONDS = 1.0
 """Of the whole call: a server that sends a byte now and then gets no more."""
@@ -104,6 +105,7 @@ def routed_m(start: Point, end: Point) -> int | None:
 
 def _make_client() -> httpx2.Client:
     return httpx2.Client(
+        verify=certificates(),
         trust_env=False,
         follow_redirects=False,
         timeout=TIMEOUT_SECONDS,

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,20 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for package in ("backend", "worker", "realtime") for path in (ROOT / package).rglob("*.py")]
 
 
+@cache
 def calls(path: Path) -> list[ast.Call]:
     return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+@cache
+def _called() -> set[str]:
+    """The first name of everything that the backend calls."""
+    return {name_of(call).split(".")[0] for path in (ROOT / "backend").rglob("*.py") for call in calls(path)}
+
+
+@cache
+def _texts() -> list[str]:
+    return [path.read_text() for path in (ROOT / "tests" / "backend").rglob("test_*.py")]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -33,14 +46,8 @@ def name_of(call: ast.Call) -> str:
 class TestEvents:
     @pytest.mark.parametrize("event", NUMBERED, ids=lambda event: event.type)
     def test_every_event_is_emitted_somewhere_and_tested_there(self, event: type[Event]) -> None:
-        emitted = any(
-            name_of(call).split(".")[0] == event.__name__
-            for path in (ROOT / "backend").rglob("*.py")
-            for call in calls(path)
-        )
-        assert emitted, f"nothing emits {event.type}"
-        tested = any(event.type in path.read_text() for path in (ROOT / "tests" / "backend").rglob("test_*.py"))
-        assert tested, f"no test of the backend names {event.type}"
+        assert event.__name__ in _called(), f"nothing emits {event.type}"
+        assert any(event.type in text for text in _texts()), f"no test of the backend names {event.type}"
 
     def test_an_event_names_the_kinds_of_room_that_exist(self) -> None:
         kinds = {kind.value for kind in RoomKind}

@@ -59,7 +59,10 @@ class Checker:
         self._history.write("settled", seconds=round(time.monotonic() - began, 2))
 
     async def _level(self, people: Sequence[Person]) -> None:
-        """Wait until everyone has heard the last of each of their rooms."""
+        """Wait until everyone has heard what was the last of each of their rooms.
+
+        Somebody may write on meanwhile: who has heard more is judged by what is written.
+        """
         heads: dict[str, int] = dict(await asyncio.to_thread(self.rows, "SELECT room, head FROM core_room_head"))
         began = time.monotonic()
 
@@ -68,7 +71,7 @@ class Checker:
                 (person, room)
                 for person in people
                 for room, model in person.rooms.items()
-                if not model.over and model.last != heads.get(room, 0)
+                if not model.over and model.last < heads.get(room, 0)
             ]
 
         while left := behind():

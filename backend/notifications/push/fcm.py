@@ -10,6 +10,7 @@ import jwt
 
 from backend.core.environment import FcmAccount, environment
 from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
+from backend.core.outbound import certificates
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 TIMEOUT_SECONDS = 5
@@ -76,6 +77,8 @@ def _forget() -> None:
 
 def _post(url: str, **sent: Any) -> httpx2.Response:
     try:
-        return httpx2.post(url, timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, **sent)
+        return httpx2.post(
+            url, verify=certificates(), timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, **sent
+        )
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise NotDoneError(f"FCM is not reached: {type(error).__name__}") from error

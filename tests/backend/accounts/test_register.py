@@ -59,6 +59,7 @@ class TestRegister:
         audit = AuditRow.objects.get()
         assert (audit.action, audit.reference) == ("accounts.registered", f"user:{user.pk}")
 
+    @pytest.mark.usefixtures("real_passwords")
     def test_keeps_the_password_as_an_argon2id_hash(self, api: Api, at: Moment) -> None:
         api.post("/auth/register/", form())
         encoded = User.objects.get().password
