@@ -15,19 +15,25 @@ LENGTHS = range(8, 129)
 """In characters. No rule asks for kinds of characters (NIST SP 800-63B-4, section 3.1.1.2)."""
 
 
-def hash_password(password: str, *, field: str = "password") -> str:
+def hash_password(password: str, *, person: User | None = None, field: str = "password") -> str:
     """The password as it is kept; takes some 15 ms, so call it outside transactions. Raises a 422 for a weak one.
 
-    `field` is its name in the request's body.
+    `person` is whose it is to be, saved or not: their names and addresses make no password. `field` is its name in the
+    request's body.
     """
+    check_strength(password, person=person, field=field)
+    return make_password(_composed(password))
+
+
+def check_strength(password: str, *, person: User | None, field: str) -> None:
+    """Raises a 422 for a weak one. No hash."""
     password = _composed(password)
     if len(password) not in LENGTHS:
         raise _refused([f"{LENGTHS.start} to {LENGTHS.stop - 1} characters are wanted"], field)
     try:
-        validate_password(password)
+        validate_password(password, person)
     except ValidationError as error:
         raise _refused(error.messages, field) from None
-    return make_password(password)
 
 
 def is_password_of(user: User | None, password: str) -> bool:

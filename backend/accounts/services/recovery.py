@@ -11,7 +11,7 @@ from backend.accounts.services import codes
 from backend.accounts.services.delays import forgive_account
 from backend.accounts.services.ending import end_all_sessions, end_other_sessions
 from backend.accounts.services.notices import notify
-from backend.accounts.services.passwords import hash_password
+from backend.accounts.services.passwords import check_strength, hash_password
 from backend.accounts.services.profile import lock_active, save_changes
 from backend.accounts.services.proof import check_password_of, prove
 from backend.accounts.services.taking_over import shut_out_strangers
@@ -27,10 +27,13 @@ def reset_password(*, address: str, code: str, new_password: str, now: datetime)
     An address that this proves for the first time takes the account over (`taking_over`). One hash whether or not an
     account has the address. Raises InvalidCode, or a 422 for a weak password.
     """
-    encoded = hash_password(new_password, field="new_password")
+    asked_for = User(email=address) if "@" in address else User(phone_number=address)
+    encoded = hash_password(new_password, person=asked_for, field="new_password")
     with transaction.atomic(durable=True):
         user = codes.redeem(purpose=CodePurpose.RESET_PASSWORD, address=address, code=code, now=now)
         if user is not None:
+            # Whoever has no code must not learn what the account's owner is called. The code can be given again.
+            check_strength(new_password, person=user, field="new_password")
             if not _is_proved(user, address):
                 shut_out_strangers(user, proved="email" if "@" in address else "phone", now=now)
             mark_verified(user, address=address, now=now)
@@ -57,7 +60,7 @@ def change_password(*, actor: Actor, password: str | None, new_password: str, no
         check_password_of(user, password or "", now=now)
     else:
         prove(actor=actor, user=user, password=None, now=now)
-    encoded = hash_password(new_password, field="new_password")
+    encoded = hash_password(new_password, person=user, field="new_password")
     with transaction.atomic():
         _set(lock_active(actor.id), encoded, by=actor, now=now)
         end_other_sessions(actor=actor, reason="password_changed", now=now)

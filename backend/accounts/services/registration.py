@@ -63,7 +63,7 @@ def register(
     """
     account = replace(account, roles=_roles_allowed(account, has_token=invitation is not None, now=now))
     _check(account, now=now)
-    encoded = hash_password(password)
+    encoded = hash_password(password, person=_person_of(account))
     with transaction.atomic():
         user = add_user(account=account, encoded=encoded, now=now)
         if invitation is not None:
@@ -86,9 +86,19 @@ def create_account(*, account: NewAccount, password: str, now: datetime) -> User
     Raises as `register` does.
     """
     _check(account, now=now)
-    encoded = hash_password(password)
+    encoded = hash_password(password, person=_person_of(account))
     with transaction.atomic():
         return add_user(account=account, encoded=encoded, now=now)
+
+
+def _person_of(account: NewAccount) -> User:
+    """Who it will be, for their password: neither whole nor saved."""
+    return User(
+        email=account.email,
+        phone_number=account.phone_number,
+        username=account.username or "",
+        **names_of(name=account.name, first_name=account.first_name, last_name=account.last_name),
+    )
 
 
 def _roles_allowed(account: NewAccount, *, has_token: bool, now: datetime) -> Collection[str]:

@@ -1,5 +1,6 @@
 """Passwords changed, addresses changed, devices signed out: what needs proof, what ends, who is told (A3, A10)."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from backend.core.models import EventRow, JobRow
 from tests.backend.accounts.support import PASSWORD, everything, form
 from tests.backend.accounts.test_sessions import ended_events, second_session
 from tests.conftest import Moment
-from tests.support.api import Api
+from tests.support.api import Answer, Api
 from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
@@ -218,3 +219,55 @@ class TestNotices:
             with suppress(NeverDoneError):
                 call()
         assert len(texts) == notices.NOTICES_A_DAY
+
+
+OWN_WORDS = ("amel@example.org", "Amel@Example.org1", "amelhaddad", "Haddad2026", "+213550123456", "amel.haddad-1")
+OF_NOBODY = "correct horse battery"
+
+
+class TestOwnWords:
+    """One's own names and addresses make no password. Seen red without the validator, and with one that is not told
+    whose password it is, in each of the three."""
+
+    @pytest.fixture
+    def owner(self, at: Moment, member: MakeMember) -> Member:
+        encoded = hash_password(PASSWORD)
+        names = {"name": "Amel Haddad", "username": "amel.haddad"}
+        return member(email="amel@example.org", phone_number="+213550123456", password=encoded, **names)
+
+    @pytest.mark.parametrize("password", OWN_WORDS)
+    def test_are_no_password_to_begin_with(self, api: Api, at: Moment, password: str) -> None:
+        asked = form(username="amel.haddad", phone_number="+213550123456", password=password)
+        refused = api.post("/auth/register/", asked)
+        assert (refused.status, refused.fields) == (422, {"body.password": "validation_failed"})
+        assert not User.objects.exists()
+        assert api.post("/auth/register/", {**asked, "password": OF_NOBODY}).status == 201
+
+    @pytest.mark.parametrize("password", OWN_WORDS)
+    def test_are_no_password_to_change_to(self, api: Api, owner: Member, password: str) -> None:
+        before = User.objects.get().password
+        refused = api.as_(owner).post("/auth/password/change/", {"password": PASSWORD, "new_password": password})
+        assert (refused.status, refused.fields) == (422, {"body.new_password": "validation_failed"})
+        assert User.objects.get().password == before
+
+    @pytest.mark.parametrize("password", OWN_WORDS)
+    def test_are_no_password_after_a_reset_and_spend_no_code(
+        self, api: Api, owner: Member, mailoutbox: list[EmailMessage], password: str
+    ) -> None:
+        """Only who has the code learns that they are the owner's words."""
+        email, before = "amel@example.org", User.objects.get().password
+        api.post("/auth/password/reset/", {"email": email})
+        run_jobs("accounts.send_code")
+        (code,) = re.findall(r"\b[0-9]{6}\b", str(mailoutbox[0].body))
+
+        def confirm(code: str, new_password: str, email: str = email) -> Answer:
+            body = {"email": email, "code": code, "new_password": new_password}
+            return api.post("/auth/password/reset/confirm/", body)
+
+        wrong = f"{(int(code) + 1) % 10**6:06}"
+        known, unknown = (confirm(wrong, "Haddad2026", one) for one in (email, "no@x.org"))
+        assert (known.status, known.code) == (unknown.status, unknown.code) == (422, "invalid_code")
+        refused = confirm(code, password)
+        assert (refused.status, refused.fields) == (422, {"body.new_password": "validation_failed"})
+        assert User.objects.get().password == before
+        assert confirm(code, OF_NOBODY).status == 204
