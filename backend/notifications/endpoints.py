@@ -11,8 +11,9 @@ from ninja.decorators import decorate_view
 from ninja.responses import Status
 from pydantic import Field
 
-from backend.core import auth, clock
-from backend.core.errors import InvalidState, NotFound, invalid_field
+from backend.core import auth, clock, etags
+from backend.core.errors import InvalidState, NotFound, PreconditionFailed, invalid_field
+from backend.core.etags import IfMatch
 from backend.core.idempotency import idempotent
 from backend.core.openapi import problems
 from backend.core.pagination import feed, paginate
@@ -66,9 +67,11 @@ def count_unread(request: HttpRequest) -> dict[str, int]:
     auth=auth.any_user,
     operation_id="readNotificationPreferences",
 )
-def read_preferences(request: HttpRequest) -> dict[str, Any]:
+def read_preferences(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
     """How I am told of what."""
-    return show_preferences(selectors.preferences_of(auth.actor(request).id))
+    preferences = selectors.preferences_of(auth.actor(request).id)
+    etags.tag(response, preferences.version)
+    return show_preferences(preferences)
 
 
 @router.put(
@@ -76,8 +79,11 @@ def read_preferences(request: HttpRequest) -> dict[str, Any]:
     response=PreferencesOut,
     auth=auth.any_user,
     operation_id="replaceNotificationPreferences",
+    openapi_extra=problems(PreconditionFailed),
 )
-def replace_preferences(request: HttpRequest, payload: PreferencesIn) -> dict[str, Any]:
+def replace_preferences(
+    request: HttpRequest, response: HttpResponse, payload: PreferencesIn, if_match: IfMatch = None
+) -> dict[str, Any]:
     """Say how I want to be told. What is left out is as by default.
 
     Urgent types pass quiet hours. What may wait, and is not needed for the service, is gathered in one e-mail a day
@@ -95,8 +101,10 @@ def replace_preferences(request: HttpRequest, payload: PreferencesIn) -> dict[st
         quiet_hours=(time.fromisoformat(quiet.start), time.fromisoformat(quiet.until)) if quiet else None,
         daily_email=payload.daily_email,
         language=payload.language,
+        wanted_versions=etags.wanted_versions(if_match),
         now=clock.now(),
     )
+    etags.tag(response, preferences.version)
     return show_preferences(preferences)
 
 

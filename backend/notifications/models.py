@@ -110,6 +110,8 @@ class Preferences(models.Model):
     daily_email = models.BooleanField(default=False)
     language = models.CharField(max_length=10, null=True)  # noqa: DJ001 - null is the account's own
     updated_at = models.DateTimeField()
+    version = models.PositiveIntegerField(default=1, db_default=1)
+    """1 also without a row."""
 
     class Meta:
         db_table = "notifications_preferences"

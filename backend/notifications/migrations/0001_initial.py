@@ -149,6 +149,7 @@ class Migration(migrations.Migration):
                 ("daily_email", models.BooleanField(default=False)),
                 ("language", models.CharField(max_length=10, null=True)),
                 ("updated_at", models.DateTimeField()),
+                ("version", models.PositiveIntegerField(db_default=1, default=1)),
             ],
             options={
                 "db_table": "notifications_preferences",

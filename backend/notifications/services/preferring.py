@@ -7,7 +7,7 @@ from django.db import transaction
 
 from backend.accounts import public as accounts
 from backend.core.actor import Actor
-from backend.core.errors import invalid_field
+from backend.core.errors import PreconditionFailed, invalid_field
 from backend.notifications.models import Preferences
 from backend.notifications.table import KINDS
 from backend.notifications.values import DIGEST, Channel, Default, NotificationType
@@ -23,26 +23,38 @@ def replace_preferences(
     quiet_hours: tuple[time, time] | None,
     daily_email: bool,
     language: str | None,
+    wanted_versions: Collection[int] | None,
     now: datetime,
 ) -> Preferences:
-    """Put these in place of all before. Raises a 422 for a channel that a type lacks, or that is always on."""
+    """Put these in place of all before.
+
+    Raises PreconditionFailed, or a 422 for a channel that a type lacks, or that is always on.
+    """
     accounts.hold_active([actor.id])
     for type_, wanted in choices.items():
         for channel, is_on in wanted.items():
             _check(type_, channel, is_on=is_on)
     if quiet_hours is not None and quiet_hours[0] == quiet_hours[1]:
         raise invalid_field("body.quiet_hours.until", "quiet hours end at another time than they begin")
-    preferences, _ = Preferences.objects.update_or_create(
-        user_id=actor.id,
-        defaults={
-            "choices": {type_: dict(wanted) for type_, wanted in choices.items() if wanted},
-            "quiet_from": quiet_hours[0] if quiet_hours else None,
-            "quiet_until": quiet_hours[1] if quiet_hours else None,
-            "daily_email": daily_email,
-            "language": language,
-            "updated_at": now,
-        },
-    )
+    preferences = _hold(actor.id, now=now)
+    if wanted_versions is not None and preferences.version not in wanted_versions:
+        raise PreconditionFailed
+    preferences.choices = {type_: dict(wanted) for type_, wanted in choices.items() if wanted}
+    preferences.quiet_from, preferences.quiet_until = quiet_hours or (None, None)
+    preferences.daily_email, preferences.language = daily_email, language
+    return _keep(preferences, now=now)
+
+
+def _hold(user_id: int, *, now: datetime) -> Preferences:
+    """The person's preferences, locked until the end of the transaction. Two queries, or one more for the first."""
+    Preferences.objects.get_or_create(user_id=user_id, defaults={"updated_at": now})
+    return Preferences.objects.select_for_update(no_key=True).get(pk=user_id)
+
+
+def _keep(preferences: Preferences, *, now: datetime) -> Preferences:
+    preferences.updated_at = now
+    preferences.version += 1
+    preferences.save()
     return preferences
 
 
@@ -57,8 +69,7 @@ def _check(type_: NotificationType, channel: Channel, *, is_on: bool) -> None:
 @transaction.atomic
 def switch_off_mail(*, user_id: int, type_: str, now: datetime) -> None:
     """No more e-mails of this type for this person; with `digest`, no daily e-mail. Twice is once."""
-    Preferences.objects.get_or_create(user_id=user_id, defaults={"updated_at": now})
-    preferences = Preferences.objects.select_for_update(no_key=True).get(pk=user_id)
+    preferences = _hold(user_id, now=now)
     if type_ == DIGEST:
         # What it would gather does not begin to come one by one.
         for kind in KINDS.values():
@@ -67,8 +78,7 @@ def switch_off_mail(*, user_id: int, type_: str, now: datetime) -> None:
         preferences.daily_email = False
     else:
         preferences.choices.setdefault(type_, {})[Channel.EMAIL] = False
-    preferences.updated_at = now
-    preferences.save(update_fields=["choices", "daily_email", "updated_at"])
+    _keep(preferences, now=now)
 
 
 def unneeded_mail() -> Collection[NotificationType]:

@@ -516,6 +516,19 @@ class TestPreferences:
         assert mine.get("/notifications/preferences/").body["quiet_hours"] is None
         assert announce(amel) == 1
 
+    def test_are_replaced_only_as_they_were_read(self, api: Api, amel: Member) -> None:
+        """Seen red with `If-Match` not looked at."""
+        mine, path = api.as_(amel), "/notifications/preferences/"
+        tag = mine.get(path).headers["ETag"]
+        insisting = mine.with_headers(If_Match=tag)
+        put = insisting.put(path, {"daily_email": True})
+        assert (put.status, tag, put.headers["ETag"]) == (200, '"1"', '"2"')
+        late = insisting.put(path, {"language": "ru"})
+        assert (late.status, late.code) == (412, "precondition_failed")
+        read = mine.get(path)
+        assert (read.headers["ETag"], read.body) == ('"2"', put.body)
+        assert mine.put(path, {}).headers["ETag"] == '"3"'
+
     @pytest.mark.parametrize(
         ("body", "field"),
         [
