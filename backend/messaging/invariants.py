@@ -73,6 +73,23 @@ must_hold(
 )
 
 must_hold(
+    "messaging.positions_count",
+    "A message's position, and the last of a conversation, is the number that counting gives.",
+    """
+    SELECT id, conversation_id, position, counted FROM (
+        SELECT id, conversation_id, position, count(*) FILTER (WHERE sender_id IS NOT NULL AND NOT is_withheld)
+            OVER (PARTITION BY conversation_id ORDER BY id) AS counted
+        FROM messaging_message
+    ) AS message WHERE position <> counted
+    UNION ALL
+    SELECT NULL, id, said_count, last.position FROM messaging_conversation AS conversation LEFT JOIN LATERAL (
+        SELECT position FROM messaging_message WHERE conversation_id = conversation.id ORDER BY id DESC LIMIT 1
+    ) AS last ON true
+    WHERE said_count <> coalesce(last.position, 0)
+    """,
+)
+
+must_hold(
     "messaging.the_last_message_is_the_last",
     "A conversation names its last message that all may see, and a member the last of theirs that is withheld.",
     """

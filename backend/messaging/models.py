@@ -32,6 +32,8 @@ class Conversation(models.Model):
     """The last message that all its members may see; what is withheld from one of them is on its sender's stay."""
     last_message_at = models.DateTimeField()
     """When it was sent; before that, when the conversation was opened."""
+    said_count = models.PositiveIntegerField(default=0, db_default=0)
+    """How many messages people have said that all its members may see, deleted ones as well."""
     news_at = models.DateTimeField(null=True)
     """When the members of a group are next told where their lists stand; null when nothing is under way."""
     news_told_at = models.DateTimeField(null=True)
@@ -113,6 +115,8 @@ class Message(models.Model):
     created_at = models.DateTimeField()
     is_withheld = models.BooleanField(default=False)
     """Only its sender sees it: the other of the two had blocked them when it was sent."""
+    position = models.PositiveIntegerField(default=0, db_default=0)
+    """The conversation's `said_count` with this message: how many come after it needs no counting."""
     version = models.PositiveIntegerField(default=1, db_default=1)
     edited_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
@@ -135,6 +139,10 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["conversation", "id"], name="message_of_conversation"),
+            models.Index(fields=["conversation", "sender", "id"], name="message_of_sender"),
+            models.Index(
+                fields=["conversation", "id"], condition=Q(deleted_at__isnull=False), name="message_taken_back"
+            ),
             GinIndex(SearchVector("content", config=SEARCH_CONFIGURATION), name="message_words"),
         ]
 

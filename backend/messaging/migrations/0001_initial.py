@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ("closed_at", models.DateTimeField(null=True)),
                 ("last_message_id", models.BigIntegerField(null=True)),
                 ("last_message_at", models.DateTimeField()),
+                ("said_count", models.PositiveIntegerField(db_default=0, default=0)),
                 ("news_at", models.DateTimeField(null=True)),
                 ("news_told_at", models.DateTimeField(null=True)),
                 (
@@ -84,6 +85,7 @@ class Migration(migrations.Migration):
                 ("client_id", models.CharField(max_length=64, null=True)),
                 ("created_at", models.DateTimeField()),
                 ("is_withheld", models.BooleanField(default=False)),
+                ("position", models.PositiveIntegerField(db_default=0, default=0)),
                 ("version", models.PositiveIntegerField(db_default=1, default=1)),
                 ("edited_at", models.DateTimeField(null=True)),
                 ("deleted_at", models.DateTimeField(null=True)),
@@ -218,6 +220,18 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="message",
             index=models.Index(fields=["conversation", "id"], name="message_of_conversation"),
+        ),
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(fields=["conversation", "sender", "id"], name="message_of_sender"),
+        ),
+        migrations.AddIndex(
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("deleted_at__isnull", False)),
+                fields=["conversation", "id"],
+                name="message_taken_back",
+            ),
         ),
         migrations.AddIndex(
             model_name="message",

@@ -58,11 +58,12 @@ def send_message(
     is_due = not conversation.is_pair and news.is_due(conversation, now=now)
     if is_due:
         conversation.news_at = news.next_news_at(conversation, now=now)
-    said = {"conversation": conversation_id, "sender": actor.id, "content": content, "client_id": client_id}
     is_withheld = any(other.blocks_other for other in others)
+    position = conversation.said_count + (not is_withheld)
+    said = {"conversation": conversation_id, "sender": actor.id, "content": content, "client_id": client_id}
     write = _WITHHOLD if is_withheld else _SAY
     where = {"reply_to": reply_to, "now": now, "stay": speaker.stay_id, "news_at": conversation.news_at}
-    ((message_id,),) = run(write, {**said, **where})
+    ((message_id,),) = run(write, {**said, **where, "position": position})
     carried = attach(actor=actor, message_id=message_id, attachment_ids=attachments, now=now) if attachments else []
     view = MessageOut(
         id=message_id,
@@ -89,13 +90,15 @@ def send_message(
 _SAY = """
     WITH said AS (
         INSERT INTO messaging_message (conversation_id, sender_id, content, client_id, reply_to_id, created_at,
-            is_withheld)
-        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, false) RETURNING id
+            is_withheld, position)
+        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, false, %(position)s)
+        RETURNING id
     ), unread AS (
         UPDATE messaging_member SET unread_count = unread_count + 1, is_listed = true
         WHERE conversation_id = %(conversation)s AND user_id <> %(sender)s AND left_at IS NULL
     ), last AS (
-        UPDATE messaging_conversation SET last_message_id = said.id, last_message_at = %(now)s, news_at = %(news_at)s
+        UPDATE messaging_conversation
+        SET last_message_id = said.id, last_message_at = %(now)s, news_at = %(news_at)s, said_count = %(position)s
         FROM said WHERE messaging_conversation.id = %(conversation)s
     )
     SELECT id FROM said
@@ -104,8 +107,9 @@ _SAY = """
 _WITHHOLD = """
     WITH said AS (
         INSERT INTO messaging_message (conversation_id, sender_id, content, client_id, reply_to_id, created_at,
-            is_withheld)
-        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, true) RETURNING id
+            is_withheld, position)
+        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, true, %(position)s)
+        RETURNING id
     ), last AS (
         UPDATE messaging_member SET withheld_message_id = said.id, withheld_message_at = %(now)s
         FROM said WHERE messaging_member.id = %(stay)s
@@ -142,7 +146,12 @@ def send_system_message(
     """
     conversation = hold_conversation(conversation_id)
     message = Message.objects.create(
-        conversation=conversation, content=text, system_code=code, parameters=dict(parameters or {}), created_at=now
+        conversation=conversation,
+        content=text,
+        system_code=code,
+        parameters=dict(parameters or {}),
+        position=conversation.said_count,
+        created_at=now,
     )
     conversation.last_message_id, conversation.last_message_at = message.pk, now
     conversation.save(update_fields=["last_message_id", "last_message_at"])

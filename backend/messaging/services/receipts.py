@@ -6,8 +6,9 @@ from django.db import transaction
 
 from backend.core.actor import Actor
 from backend.core.errors import invalid_field
+from backend.core.hot import run
 from backend.core.outbox import emit_all
-from backend.messaging.models import Conversation, Member, Message
+from backend.messaging.models import Conversation, Member
 from backend.messaging.selectors.membership import hold_conversation_for, seen_by
 from backend.messaging.services import news
 from shared_contracts.events import MessageDelivered, MessageRead
@@ -61,15 +62,26 @@ def _up_to(conversation: Conversation, stay: Member, message_id: int | None) -> 
     return last if message_id is None else min(message_id, last)
 
 
+# Of what was said after the message: all, without what the reader said, and without what others have taken back. The
+# rest needs no counting, however long it is; a message of one's own that was taken back is among one's own.
+UNREAD = """
+    SELECT %(said)s - message.position - (
+        SELECT count(*) FROM messaging_message AS own
+        WHERE own.conversation_id = message.conversation_id AND own.sender_id = %(user)s AND own.id > message.id
+            AND NOT own.is_withheld
+    ) - (
+        SELECT count(*) FROM messaging_message AS gone
+        WHERE gone.conversation_id = message.conversation_id AND gone.deleted_at IS NOT NULL AND gone.id > message.id
+            AND gone.sender_id <> %(user)s AND NOT gone.is_withheld
+    )
+    FROM messaging_message AS message WHERE message.id = %(read)s
+"""
+
+
 def _unread_after(conversation: Conversation, stay: Member) -> int:
-    """None when all is read, which is how people read; else counted, once."""
+    """Nothing to ask when all is read, which is how people read; else one query."""
     if stay.read_message_id >= (conversation.last_message_id or 0):
         return 0
-    unread = Message.objects.filter(
-        conversation=conversation,
-        pk__gt=max(stay.read_message_id, stay.since_message_id),
-        sender__isnull=False,
-        is_withheld=False,
-        deleted_at=None,
-    )
-    return unread.exclude(sender_id=stay.user_id).count()
+    asked = {"said": conversation.said_count, "user": stay.user_id, "read": stay.read_message_id}
+    ((unread,),) = run(UNREAD, asked)
+    return int(unread)

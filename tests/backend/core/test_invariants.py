@@ -186,6 +186,7 @@ PLANTED: dict[str, str] = {
     "notifications.what_is_queued_is_under_way": "DELETE FROM core_job WHERE name = 'notifications.deliver'",
     "notifications.what_waits_is_gathered": "UPDATE notifications_delivery SET status = 'waiting'",
     "messaging.unread_is_what_is_not_read": "UPDATE messaging_member SET unread_count = unread_count + 1",
+    "messaging.positions_count": "UPDATE messaging_conversation SET said_count = said_count + 1",
     "messaging.the_last_message_is_the_last": "UPDATE messaging_conversation SET last_message_id = NULL",
     "messaging.watermarks_are_within": "UPDATE messaging_member SET delivered_message_id = 2::bigint ^ 60",
     "messaging.blocks_act_in_conversations_of_two": "UPDATE messaging_member SET blocks_other = true",

@@ -1,9 +1,15 @@
 """Messages changed and taken back; read and received; muted."""
 
-import pytest
+from typing import Any
 
+import pytest
+from django.db import connection
+from pytest_django import DjangoAssertNumQueries
+
+from backend.messaging import public
 from backend.messaging.models import Conversation, Message
 from backend.messaging.models import Member as Stay
+from backend.messaging.services import messages, receipts
 from tests.backend.messaging.conftest import Talk, broken, lists_of
 from tests.conftest import Moment
 from tests.support.api import Api
@@ -14,6 +20,12 @@ pytestmark = pytest.mark.django_db
 
 def stay_of(talk: Talk, who: Member) -> Stay:
     return Stay.objects.get(conversation_id=talk.id, user_id=who.id, left_at=None)
+
+
+def rows_read(plan: dict[str, Any]) -> int:
+    """By the leaves of a plan that was run, with those that a filter threw away."""
+    inner = [rows_read(part) for part in plan.get("Plans", ())]
+    return sum(inner) if inner else round(plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0))
 
 
 class TestEditMessage:
@@ -107,6 +119,32 @@ class TestReadAndDelivered:
         shown = api.as_(talk.ana).get(f"/conversations/{talk.id}/").body["participants"][1]
         assert (shown["read_message_id"], shown["delivered_message_id"]) == (said[2].id, said[2].id)
         assert broken(at) == set()
+
+    def test_count_what_is_left_without_counting_it(
+        self, group: Talk, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        """Of a hundred messages above the mark only one's own, and those taken back, are looked at.
+
+        Seen red with messages of one's own not taken off, with taken back ones not, and with all of them counted.
+        """
+        assert group.cem is not None
+        words = [(group.ana, "a"), (group.bo, "b"), (group.cem, "c")] * 4 + [(group.ana, "much")] * 90
+        said = [group.say(who, word, at).id for who, word in words]
+        public.send_system_message(conversation_id=group.id, code="x", text="Noted.", now=at.now)
+        said.append(group.say(group.ana, "last", at).id)
+        for who, place in ((group.ana, 3), (group.bo, 4), (group.cem, 8)):
+            messages.delete_message(actor=who.actor, message_id=said[place], now=at.now)
+        for place in (0, 1, 2, 3, 5, 8, 20, 101):
+            changes_nothing = place in {1, 3}
+            with django_assert_num_queries(8 if changes_nothing else 11):
+                receipts.mark_read(actor=group.bo.actor, conversation_id=group.id, message_id=said[place], now=at.now)
+            assert broken(at) == set()
+        asked = {"said": 103, "user": group.bo.id, "read": said[0]}
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {receipts.UNREAD}", asked)
+            ((plan,),) = cursor.fetchall()
+        assert rows_read(plan[0]["Plan"]) <= 1 + 4 + 3
 
     def test_ones_own_messages_are_never_unread(self, talk: Talk, at: Moment) -> None:
         talk.say(talk.ana, "One", at)
