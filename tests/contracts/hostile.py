@@ -159,3 +159,15 @@ FORBIDDEN_FIELDS = """
     createdAt __class__ __proto__ constructor _state $set location__lat password__startswith
 """.split()
 """What an attacker would like to write along with what may be written."""
+
+QUERIES = (
+    "q=%00",
+    "q=1",
+    "ordering=password",
+    "user__password__startswith=a",
+    "page[]=1",
+    "%00=1",
+    "=",
+    "_=1",
+)
+"""What no operation knows."""
