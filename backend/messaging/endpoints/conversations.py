@@ -44,7 +44,7 @@ def list_conversations(request: HttpRequest, filters: Query[ConversationsIn]) ->
     openapi_extra=problems(NotFound, UnknownReference, ConversationLeft, ConversationFull),
 )
 @decorate_view(idempotent)
-def open_conversation(request: HttpRequest, payload: ConversationIn) -> Status[ConversationOut]:
+def open_conversation(request: HttpRequest, payload: ConversationIn) -> Status[dict[str, Any]]:
     """Open a conversation with one or more others: about a subject that concerns us all, or under a title.
 
     There is one for each subject and set of people, and without a subject one for each title and set: who asks again
@@ -58,7 +58,7 @@ def open_conversation(request: HttpRequest, payload: ConversationIn) -> Status[C
 
 
 @router.get(ONE, response=ConversationOut, auth=auth.any_user, operation_id="readConversation")
-def read_conversation(request: HttpRequest, conversation_id: Id) -> ConversationOut:
+def read_conversation(request: HttpRequest, conversation_id: Id) -> dict[str, Any]:
     """A conversation of mine: who takes part and how far each has read, the last message, what I have not read."""
     return get_conversation_for(auth.actor(request), conversation_id, now=clock.now())
 
@@ -91,7 +91,7 @@ def mark_conversation_delivered(request: HttpRequest, conversation_id: Id, paylo
     openapi_extra=problems(ConversationOfTwo, ConversationFull, ConversationClosed),
 )
 @decorate_view(idempotent)
-def add_members(request: HttpRequest, conversation_id: Id, payload: MembersIn) -> ConversationOut:
+def add_members(request: HttpRequest, conversation_id: Id, payload: MembersIn) -> dict[str, Any]:
     """Let more people take part in a group, up to 100. They see what is said from then on."""
     actor, now = auth.actor(request), clock.now()
     conversations.add_members(actor=actor, conversation_id=conversation_id, user_ids=payload.user_ids, now=now)

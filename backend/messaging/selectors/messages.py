@@ -192,9 +192,19 @@ def views_of(
     ]
 
 
+_ATTACHED = HotQuery(
+    lambda messages: (
+        Attachment.objects.filter(message__pk__any=messages)
+        .order_by("message_id", "position")
+        .values_list(*columns_of(Attachment))
+    ),
+    messages=list,
+)
+
+
 def attachments_of(message_ids: Collection[int]) -> list[Attachment]:
-    """What these messages carry, each message's in its order. One query."""
-    return list(Attachment.objects.filter(message_id__in=message_ids).order_by("message_id", "position"))
+    """What these messages carry, each message's in its order. One compiled query."""
+    return [as_model(Attachment, row) for row in _ATTACHED.rows(messages=list(message_ids))]
 
 
 def show_attachment(attachment: Attachment, *, linked_at: datetime | None) -> AttachmentOut:

@@ -104,7 +104,7 @@ class TestListConversations:
             both = [talk.ana.id, talk.bo.id]
             opened = public.open_conversation(actor=None, subject=None, title=str(number), user_ids=both, now=at.now)
             public.send_message(actor=talk.bo.actor, conversation_id=opened.id, content="Hello", now=at.now)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(6):
             assert len(ids(api.as_(talk.ana).get("/conversations/"))) == count + 1
 
     def test_is_empty_for_who_talks_to_nobody(self, api: Api, talk: Talk, stranger: Member) -> None:
