@@ -92,7 +92,7 @@ def register(request: HttpRequest, payload: RegisterIn) -> Status[dict[str, Any]
         account=account,
         password=payload.password,
         invitation=payload.invitation,
-        device=_device(request),
+        device=device_of(request),
         now=clock.now(),
     )
     return Status(201, _signed_in(user, tokens))
@@ -116,7 +116,7 @@ def login(request: HttpRequest, payload: LoginIn) -> dict[str, Any]:
         password=payload.password,
         otp=payload.otp,
         roles=payload.roles,
-        device=_device(request),
+        device=device_of(request),
         now=clock.now(),
     )
     return _signed_in(user, tokens)
@@ -141,7 +141,7 @@ def login_with_google(request: HttpRequest, payload: OpenIdLoginIn) -> dict[str,
         token=payload.token,
         nonce=payload.nonce,
         otp=payload.otp,
-        device=_device(request),
+        device=device_of(request),
         now=clock.now(),
     )
     return _signed_in(user, tokens)
@@ -160,7 +160,7 @@ def refresh_tokens(request: HttpRequest, payload: RefreshIn) -> dict[str, Any]:
     Each refresh token works once: using it again ends the whole session. The same device may ask again within ten
     seconds and gets the same refresh token, so an answer that was lost on the way does no harm.
     """
-    user, tokens = signing_in.refresh(token=payload.refresh, device=_device(request), now=clock.now())
+    user, tokens = signing_in.refresh(token=payload.refresh, device=device_of(request), now=clock.now())
     return _signed_in(user, tokens)
 
 
@@ -320,7 +320,7 @@ def withdraw_invitation(request: HttpRequest, invitation_id: Id) -> Status[None]
     return Status(204, None)
 
 
-def _device(request: HttpRequest) -> Device:
+def device_of(request: HttpRequest) -> Device:
     return Device(address=client_address(), agent=request.headers.get("User-Agent", "").replace("\0", ""))
 
 

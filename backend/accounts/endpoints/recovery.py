@@ -15,6 +15,7 @@ from django.utils import translation
 from ninja import Query
 from ninja.responses import Status
 
+from backend.accounts.endpoints.account import device_of
 from backend.accounts.endpoints.router import router
 from backend.accounts.errors import InvalidCode, ProofRequired
 from backend.accounts.models import CodePurpose
@@ -155,7 +156,11 @@ def ask_password_reset(request: HttpRequest, payload: PasswordResetIn) -> Status
 def confirm_password_reset(request: HttpRequest, payload: PasswordResetConfirmIn) -> Status[None]:
     """Choose a new password with the code. Every session ends, and the owner is told."""
     recovery.reset_password(
-        address=payload.address, code=payload.code, new_password=payload.new_password, now=clock.now()
+        address=payload.address,
+        code=payload.code,
+        new_password=payload.new_password,
+        device=device_of(request),
+        now=clock.now(),
     )
     return Status(204, None)
 

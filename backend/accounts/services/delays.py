@@ -2,7 +2,8 @@
 
 A try is counted before its password is looked at, and given back when that was right; so of sixty that come at once
 five are judged. A device that the account is signed in from, or was until a day ago, has a count of its own: strangers
-cannot lock it out. Rows, not Redis: the counts must outlive its restart.
+cannot lock it out. Nor the device that has just brought the code of a new password, however long they go on. Rows, not
+Redis: the counts must outlive its restart.
 """
 
 import hmac
@@ -26,7 +27,7 @@ FREE_TRIES_OF_A_NETWORK = 30
 
 # After the free tries each wrong one doubles the wait from 30 s to an hour; from the hundredth in a row on it is a day
 # (NIST SP 800-63B-4, section 3.2.2). The count starts anew a quarter of an hour after the last of the free tries, and a
-# day after any other.
+# day after any other: so also after that day, which no guess makes longer.
 _COUNT = """
     INSERT INTO accounts_sign_in_delay AS known (key, failures, tried_at, next_try_at)
     VALUES (%(key)s, 1, %(now)s, %(now)s)
@@ -56,12 +57,13 @@ def begin(*, identifier: str, user: User | None, agent: str, now: datetime) -> T
     if not environment().rate_limits:
         return None
     address = client_address()
-    is_known = Session.objects.filter(
-        user_id=user.pk if user else 0, agent=agent, client_address=address or "::"
-    ).exists()
     whose = f"account:{user.pk}" if user else f"identifier:{identifier.lower()}"
+    of_device = _key(_of_device(whose, agent, address))
+    sessions = Session.objects.filter(user_id=user.pk if user else 0, agent=agent, client_address=address or "::")
+    # Only devices that are known have a count, so whoever has one is.
+    is_known = sessions.exists() or SignInDelay.objects.filter(key=of_device).exists()
     network = _key(f"network:{whose_address(address)}")
-    key = _key(_of_device(whose, agent, address) if is_known else whose)
+    key = of_device if is_known else _key(whose)
     _count([(network, FREE_TRIES_OF_A_NETWORK), (key, FREE_TRIES)], now=now)
     return Tried(key, network)
 
@@ -84,9 +86,13 @@ def forgive(tried: Tried | None, *, now: datetime) -> None:
         SignInDelay.objects.filter(key=tried.network).update(failures=Greatest(F("failures") - 1, 0), next_try_at=now)
 
 
-def forgive_account(user: User) -> None:
-    """Whoever proved by a code that the account is theirs may sign in at once."""
-    SignInDelay.objects.filter(key__in=[_key(f"account:{user.pk}"), _key(f"proof:{user.pk}")]).delete()
+def forgive_account(user: User, *, device_agent: str, now: datetime) -> None:
+    """Whoever proved by a code that the account is theirs may sign in at once, and their device is known."""
+    whose = f"account:{user.pk}"
+    of_device = _key(_of_device(whose, device_agent, client_address()))
+    SignInDelay.objects.filter(key__in=[_key(whose), _key(f"proof:{user.pk}"), of_device]).delete()
+    known = SignInDelay(key=of_device, failures=0, tried_at=now, next_try_at=now)
+    SignInDelay.objects.bulk_create([known], ignore_conflicts=True)
 
 
 def forget_account(*, user_id: int, devices: Iterable[tuple[str, str | None]]) -> None:

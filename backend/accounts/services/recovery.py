@@ -14,6 +14,7 @@ from backend.accounts.services.notices import notify
 from backend.accounts.services.passwords import check_strength, hash_password
 from backend.accounts.services.profile import lock_active, save_changes
 from backend.accounts.services.proof import check_password_of, prove
+from backend.accounts.services.signing_in import AGENT_LENGTH, Device
 from backend.accounts.services.taking_over import shut_out_strangers
 from backend.accounts.services.verification import mark_verified
 from backend.core import audit
@@ -21,9 +22,10 @@ from backend.core.actor import Actor
 from backend.core.references import make_reference
 
 
-def reset_password(*, address: str, code: str, new_password: str, now: datetime) -> None:
+def reset_password(*, address: str, code: str, new_password: str, device: Device, now: datetime) -> None:
     """Set a new password with the code that went to this address (e-mail or E.164), and end every session.
 
+    The device that brings the code is known from then on: whoever keeps trying passwords elsewhere keeps nobody out.
     An address that this proves for the first time takes the account over (`taking_over`). One hash whether or not an
     account has the address. Raises InvalidCode, or a 422 for a weak password.
     """
@@ -39,7 +41,7 @@ def reset_password(*, address: str, code: str, new_password: str, now: datetime)
             mark_verified(user, address=address, now=now)
             _set(user, encoded, by=None, now=now)
             end_all_sessions(actor=None, user_id=user.pk, reason="password_reset", now=now)
-            forgive_account(user)
+            forgive_account(user, device_agent=device.agent[:AGENT_LENGTH], now=now)
     # Only now: the try must be counted although the answer is an error.
     if user is None:
         raise InvalidCode

@@ -1,15 +1,20 @@
 """Growing delays for who tries passwords (RELIABILITY.md A6)."""
 
+import re
 from collections.abc import Callable
 
 import pytest
+from django.core.mail import EmailMessage
 
 from backend.accounts.models import SignInDelay, User
+from backend.accounts.services import delays
 from backend.accounts.services.passwords import hash_password
 from backend.core.environment import environment
+from backend.core.request_context import caused_by
 from tests.backend.accounts.support import PASSWORD
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
+from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +70,46 @@ class TestSignIn:
         assert sign_in(api).status == 401
         assert sign_in(api, PASSWORD).headers["Retry-After"] == "86400"
         at.forward(days=1)
+        assert sign_in(api, PASSWORD).status == 200
+
+    def test_waits_no_longer_for_guesses_during_that_day_or_after_it(self, api: Api, amel: Member, at: Moment) -> None:
+        """Seen red with the count kept after the day, and with refused tries counted: one guess made it another day."""
+        sign_in(api)
+        SignInDelay.objects.update(failures=99)
+        assert sign_in(api).status == 401
+        at.forward(hours=23)
+        assert sign_in(api).headers["Retry-After"] == "3600"
+        at.forward(hours=1)
+        assert [sign_in(api).status for _ in range(5)] == [401] * 5
+        assert sign_in(api, PASSWORD).headers["Retry-After"] == "30"
+        at.forward(seconds=30)
+        assert sign_in(api, PASSWORD).status == 200
+
+    @pytest.mark.parametrize("failures", [6, 99])
+    def test_lets_in_whoever_brings_a_code_while_strangers_go_on(
+        self, api: Api, amel: Member, mailoutbox: list[EmailMessage], failures: int
+    ) -> None:
+        """Seen red without forgiving, and with the device left unknown: the strangers' next five tries shut it out."""
+        tablet = api.with_headers(User_Agent="A new tablet")
+        sign_in(api)
+        SignInDelay.objects.filter(key=delays._key(f"account:{amel.id}")).update(failures=failures)
+        sign_in(api)
+        assert sign_in(tablet, PASSWORD).status == 429
+        assert api.post("/auth/password/reset/", {"email": EMAIL}).status == 202
+        run_jobs("accounts.send_code")
+        (code,) = re.findall(r"\b[0-9]{6}\b", str(mailoutbox[0].body))
+        new = "another battery staple"
+        body = {"email": EMAIL, "code": code, "new_password": new}
+        assert tablet.post("/auth/password/reset/confirm/", body).status == 204
+        assert [sign_in(api).status for _ in range(6)] == [401] * 5 + [429]
+        assert sign_in(tablet, new).status == 200
+        assert sign_in(api, new).status == 429
+
+    def test_gives_the_device_that_brought_a_code_five_tries_as_well(self, api: Api, amel: Member, at: Moment) -> None:
+        tablet = api.with_headers(User_Agent="A new tablet")
+        with caused_by("test", client_address="127.0.0.1"):
+            delays.forgive_account(amel.user, device_agent="A new tablet", now=at.now)
+        assert [sign_in(tablet).status for _ in range(6)] == [401] * 5 + [429]
         assert sign_in(api, PASSWORD).status == 200
 
     def test_lets_a_known_device_in_meanwhile(self, api: Api, amel: Member) -> None:
