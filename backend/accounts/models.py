@@ -100,6 +100,9 @@ class User(AbstractBaseUser):
     """Whether an address or number was proved since either was last changed."""
     email_verified_at = models.DateTimeField(null=True)
     """When this person proved that the present e-mail address is theirs. `is_verified` may also rest on a number."""
+    email_proved_apart = models.BooleanField(default=False, db_default=False)
+    """Whether nobody saw that who proved it has the account, too: a stranger may have made it, for a mail to be clicked
+    that nobody asked for."""
     phone_verified_at = models.DateTimeField(null=True)
     bio = models.CharField(max_length=1000, default="")
     city = models.CharField(max_length=100, default="")
@@ -150,6 +153,11 @@ class User(AbstractBaseUser):
                 name="user_has_roles",
             ),
         ]
+
+    @property
+    def owns_email(self) -> bool:
+        """Whether the account is the e-mail address's owner's, as far as can be known."""
+        return self.email_verified_at is not None and not self.email_proved_apart
 
 
 class UserSkill(models.Model):

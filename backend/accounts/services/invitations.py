@@ -47,8 +47,8 @@ def invite(*, actor: Actor, email: str | None, now: datetime) -> tuple[Invitatio
     if email is not None:
         enqueue("accounts.send_invitation", now=now, invitation_id=invitation.pk)
         owners = User.objects.select_for_update(no_key=True).alias(small=Lower("email"))
-        owner = owners.filter(small=Lower(Value(email)), is_active=True, email_verified_at__isnull=False).first()
-        if owner is not None:
+        owner = owners.filter(small=Lower(Value(email)), is_active=True).first()
+        if owner is not None and owner.owns_email:
             grant_for_verified_email(user=owner, now=now)
             invitation.refresh_from_db()
     return invitation, token

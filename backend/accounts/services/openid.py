@@ -75,7 +75,7 @@ def _is_guarded(user: User, *, is_linked: bool) -> bool:
     """Whether the second factor of this account is its owner's: one that is taken over loses it."""
     factor: SecondFactor | None = getattr(user, "second_factor", None)
     is_on = factor is not None and factor.confirmed_at is not None
-    return is_on and (is_linked or user.email_verified_at is not None)
+    return is_on and (is_linked or user.owns_email)
 
 
 def _wait_for_twins(claims: Claims) -> None:
@@ -103,7 +103,7 @@ def _link(user: User, claims: Claims, *, now: datetime) -> User:
         user = lock_active(user.pk)
     except NotFound:
         raise InvalidCredentials from None
-    if user.email_verified_at is not None:
+    if user.owns_email:
         notify(user_id=user.pk, kind="identity_linked", now=now)
         return _keep(user, claims, how="linked", changes={}, now=now)
     end_all_sessions(actor=None, user_id=user.pk, reason="address_proved_by_another", now=now)
@@ -120,7 +120,8 @@ def _keep(user: User, claims: Claims, *, how: str, changes: dict[str, Any], now:
         changes={"issuer": claims.issuer, "how": how},
         now=now,
     )
-    if user.email_verified_at is None:
-        save_changes(user, {**changes, "is_verified": True, "email_verified_at": now}, now=now)
+    if not user.owns_email:
+        proved = {"is_verified": True, "email_verified_at": now, "email_proved_apart": False}
+        save_changes(user, {**changes, **proved}, now=now)
         grant_for_verified_email(user=user, now=now)
     return user

@@ -26,7 +26,7 @@ def reset_password(*, address: str, code: str, new_password: str, device: Device
     """Set a new password with the code that went to this address (e-mail or E.164), and end every session.
 
     The device that brings the code is known from then on: whoever keeps trying passwords elsewhere keeps nobody out.
-    An address that this proves for the first time takes the account over (`taking_over`). One hash whether or not an
+    An address that this proves for the first time, or that was proved by nobody who had the account, takes the account over (`taking_over`). One hash whether or not an
     account has the address. Raises InvalidCode, or a 422 for a weak password.
     """
     asked_for = User(email=address) if "@" in address else User(phone_number=address)
@@ -38,7 +38,7 @@ def reset_password(*, address: str, code: str, new_password: str, device: Device
             check_strength(new_password, person=user, field="new_password")
             if not _is_proved(user, address):
                 shut_out_strangers(user, proved="email" if "@" in address else "phone", now=now)
-            mark_verified(user, address=address, now=now)
+            mark_verified(user, address=address, is_owner=True, now=now)
             _set(user, encoded, by=None, now=now)
             end_all_sessions(actor=None, user_id=user.pk, reason="password_reset", now=now)
             forgive_account(user, device_agent=device.agent[:AGENT_LENGTH], now=now)
@@ -48,7 +48,7 @@ def reset_password(*, address: str, code: str, new_password: str, device: Device
 
 
 def _is_proved(user: User, address: str) -> bool:
-    return (user.email_verified_at if "@" in address else user.phone_verified_at) is not None
+    return user.owns_email if "@" in address else user.phone_verified_at is not None
 
 
 def change_password(*, actor: Actor, password: str | None, new_password: str, now: datetime) -> None:

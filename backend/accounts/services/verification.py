@@ -5,12 +5,14 @@ from datetime import datetime
 from django.db import transaction
 
 from backend.accounts.errors import InvalidCode
-from backend.accounts.models import CodePurpose, User
+from backend.accounts.models import CodePurpose, Session, User
 from backend.accounts.services import codes
 from backend.accounts.services.invitations import grant_for_verified_email
 from backend.accounts.services.profile import save_changes
 from backend.core import audit
+from backend.core.limits import whose_address
 from backend.core.references import make_reference
+from backend.core.request_context import client_address
 
 
 def verify(*, address: str, code: str, now: datetime) -> User:
@@ -19,7 +21,7 @@ def verify(*, address: str, code: str, now: datetime) -> User:
     with transaction.atomic(durable=True):
         user = codes.redeem(purpose=purpose, address=address, code=code, now=now)
         if user is not None:
-            mark_verified(user, address=address, now=now)
+            mark_verified(user, address=address, is_owner=_is_here(user, now=now), now=now)
     # Only now: the try must be counted although the answer is an error.
     if user is None:
         raise InvalidCode
@@ -33,7 +35,7 @@ def verify_by_link(*, token: str, now: datetime) -> User:
     if user is None:
         raise InvalidCode
     if user.email_verified_at is None:
-        mark_verified(user, address=user.email or "", now=now)
+        mark_verified(user, address=user.email or "", is_owner=_is_here(user, now=now), now=now)
     return user
 
 
@@ -45,10 +47,25 @@ def language_of_link(*, token: str, now: datetime) -> str:
     return user.language
 
 
-def mark_verified(user: User, *, address: str, now: datetime) -> None:
-    """Write down, on the row that the caller has locked, that this address of theirs was proved."""
+def _is_here(user: User, *, now: datetime) -> bool:
+    """Whether this account is signed in on the network that the proof comes from. One query.
+
+    If not, a stranger may have made it with somebody's address, who confirms what came by mail. Then it stays the
+    stranger's until the owner comes: a reset by that mail, or a sign-in elsewhere that knows it, takes it over.
+    """
+    alive = Session.objects.filter(user=user, ended_at=None, expires_at__gt=now)
+    known = {whose_address(address) for address in alive.values_list("client_address", flat=True) if address}
+    return whose_address(client_address()) in known
+
+
+def mark_verified(user: User, *, address: str, is_owner: bool, now: datetime) -> None:
+    """Write down, on the row that the caller has locked, that this address of theirs was proved.
+
+    `is_owner`: whoever did has the account, too. If not, an invitation of the address waits for who has.
+    """
     channel = "email" if "@" in address else "phone"
-    save_changes(user, {f"{channel}_verified_at": now, "is_verified": True}, now=now)
-    if channel == "email":
+    proved = {f"{channel}_verified_at": now, "is_verified": True}
+    save_changes(user, {**proved, "email_proved_apart": not is_owner} if channel == "email" else proved, now=now)
+    if channel == "email" and is_owner:
         grant_for_verified_email(user=user, now=now)
     audit.record(actor=None, action=f"accounts.{channel}_verified", reference=make_reference("user", user.pk), now=now)

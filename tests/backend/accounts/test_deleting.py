@@ -80,6 +80,7 @@ class TestDeleteMe:
         assert User.objects.values().get() == {
             "id": amel.id,
             "username": f"~{amel.id}",
+            "email_proved_apart": False,
             "name": DELETED_NAME,
             "first_name": "",
             "last_name": "",

@@ -15,11 +15,13 @@ from backend.scheduling.models import Policy
 from backend.scheduling.rules import Terms
 from backend.scheduling.services import links
 from backend.scheduling.services.hours import set_terms
-from tests.backend.accounts.support import PASSWORD
-from tests.backend.accounts.test_codes import EMAIL, NEW, Phones, ask, code_in, phones
+from tests.backend.accounts.strangers import from_address
+from tests.backend.accounts.support import PASSWORD, form
+from tests.backend.accounts.test_codes import EMAIL, NEW, Phones, ask, code_in, link_in, phones, press
 from tests.backend.accounts.test_openid import Issuer, claims, issuer, sign_in, token
 from tests.conftest import Moment
 from tests.support.api import Api
+from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
 pytestmark = pytest.mark.django_db
@@ -94,3 +96,68 @@ class TestResetByANewAddress:
         assert reset(api, code_in(mailoutbox[-1]), email=EMAIL) == 204
         assert User.objects.get(pk=me.id).phone_number == STRANGERS
         assert (ExternalIdentity.objects.count(), SecondFactor.objects.count()) == (1, 1)
+
+
+class TestClickOnAMailThatNobodyAskedFor:
+    """A stranger makes an account with somebody's address, who confirms it from elsewhere."""
+
+    @pytest.fixture
+    def stranger(self, api: Api, at: Moment, mailoutbox: list[EmailMessage]) -> Api:
+        made = api.post("/auth/register/", form(email=EMAIL, phone_number=STRANGERS)).body
+        run_jobs("accounts.send_code")
+        stranger = api.with_token(made["access"])
+        assert press(from_address("198.51.100.7"), link_in(mailoutbox[-1])).status == 200
+        # After the owner's click, which told the stranger nothing.
+        secret = stranger.post("/auth/two-factor/", {}).body["secret"]
+        assert stranger.post("/auth/two-factor/confirm/", {"otp": pyotp.TOTP(secret).at(at.now)}).status == 204
+        user = User.objects.get()
+        User.objects.update(phone_verified_at=at.now)
+        ExternalIdentity.objects.create(user=user, issuer="https://id.example", subject="stranger", created_at=at.now)
+        assert (user.email_verified_at, user.email_proved_apart) == (at.now, True)
+        return stranger
+
+    def test_leaves_the_account_to_the_owners_reset_alone(
+        self, api: Api, stranger: Api, mailoutbox: list[EmailMessage]
+    ) -> None:
+        """Seen red when any proved address counted as the account's owner's: number, second factor and link stayed."""
+        ask(api, "/auth/password/reset/", email=EMAIL)
+        assert reset(api, code_in(mailoutbox[-1]), email=EMAIL) == 204
+        user = User.objects.get()
+        assert (user.phone_number, user.owns_email) == (None, True)
+        assert (ExternalIdentity.objects.count(), SecondFactor.objects.count()) == (0, 0)
+        assert stranger.get("/me/").code == "invalid_token"
+
+    def test_leaves_it_to_the_owners_account_elsewhere(
+        self, api: Api, issuer: Issuer, stranger: Api, at: Moment
+    ) -> None:
+        """A9. Seen red when any proved address was linked to: the stranger's password and second factor stayed."""
+        mine = sign_in(api, token(claims(at, sub="owner", email=EMAIL)))
+        user = User.objects.get()
+        assert (mine.status, mine.body["user"]["id"]) == (200, user.pk)
+        assert (user.phone_number, user.has_usable_password(), user.owns_email) == (None, False, True)
+        assert list(ExternalIdentity.objects.values_list("subject", flat=True)) == ["owner"]
+        assert SecondFactor.objects.count() == 0
+        assert stranger.get("/me/").code == "invalid_token"
+
+    def test_makes_no_stranger_a_manager(self, api: Api, member: MakeMember, mailoutbox: list[EmailMessage]) -> None:
+        """Seen red when the invited address alone was enough; whoever has account and mail is a manager at once."""
+        api.as_(member("admin")).post("/admin/invitations/", {"email": EMAIL})
+        api.post("/auth/register/", form(email=EMAIL))
+        run_jobs("accounts.send_code")
+        assert press(from_address("198.51.100.7"), link_in(mailoutbox[-1])).status == 200
+        assert User.objects.get(email=EMAIL).roles == ["client"]
+        api.as_(member("admin")).post("/admin/invitations/", {"email": EMAIL})
+        assert User.objects.get(email=EMAIL).roles == ["client"]
+        ask(api, "/auth/password/reset/", email=EMAIL)
+        assert reset(api, code_in(mailoutbox[-1]), email=EMAIL) == 204
+        assert "manager" in User.objects.get(email=EMAIL).roles
+
+    def test_from_where_the_account_is_signed_in_is_the_owners(
+        self, api: Api, at: Moment, mailoutbox: list[EmailMessage]
+    ) -> None:
+        api.post("/auth/register/", form(email=EMAIL, phone_number=STRANGERS))
+        run_jobs("accounts.send_code")
+        assert press(api, link_in(mailoutbox[-1])).status == 200
+        ask(api, "/auth/password/reset/", email=EMAIL)
+        assert reset(api, code_in(mailoutbox[-1]), email=EMAIL) == 204
+        assert (User.objects.get().phone_number, User.objects.get().owns_email) == (STRANGERS, True)
