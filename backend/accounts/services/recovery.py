@@ -26,8 +26,9 @@ def reset_password(*, address: str, code: str, new_password: str, device: Device
     """Set a new password with the code that went to this address (e-mail or E.164), and end every session.
 
     The device that brings the code is known from then on: whoever keeps trying passwords elsewhere keeps nobody out.
-    An address that this proves for the first time, or that was proved by nobody who had the account, takes the account over (`taking_over`). One hash whether or not an
-    account has the address. Raises InvalidCode, or a 422 for a weak password.
+    An address that this proves for the first time, or that was proved by nobody who had the account, takes the account
+    over (`taking_over`). One hash whether or not an account has the address. Raises InvalidCode, or a 422 for a weak
+    password.
     """
     asked_for = User(email=address) if "@" in address else User(phone_number=address)
     encoded = hash_password(new_password, person=asked_for, field="new_password")
