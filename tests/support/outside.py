@@ -23,6 +23,8 @@ class MailServer:
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    """The same as they came."""
     answer_to_recipient: str = "250 OK"
     answer_to_data: str = "250 OK"
     on_mail: Callable[[], None] = lambda: None
@@ -37,6 +39,7 @@ class MailServer:
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
+        self.raw.append(envelope.content)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         self.on_mail()
         return self.answer_to_data
