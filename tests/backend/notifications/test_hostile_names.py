@@ -37,8 +37,13 @@ class Outside:
 
 @pytest.fixture
 def amel(at: Moment, member: MakeMember) -> Member:
-    proved = {"email_verified_at": at.now, "phone_number": "+213550000001", "phone_verified_at": at.now}
-    return member(name="Amel", email="amel@example.org", **proved)
+    return member(
+        name="Amel",
+        email="amel@example.org",
+        email_verified_at=at.now,
+        phone_number="+213550000001",
+        phone_verified_at=at.now,
+    )
 
 
 @pytest.fixture
@@ -47,7 +52,8 @@ def outside(
 ) -> Iterator[Outside]:
     """Real servers of every channel, all of which Amel wants."""
     with ExitStack() as stack:
-        mail, sms, push = (stack.enter_context(one()) for one in (mail_server, http_server, push_server))
+        mail, sms = stack.enter_context(mail_server()), stack.enter_context(http_server())
+        push = stack.enter_context(push_server())
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", mail.port, False
         twilio = {"twilio_account_sid": "AC1", "twilio_auth_token": "secret", "twilio_number": "+15005550006"}
