@@ -16,9 +16,10 @@ MAX_COMMENT = 2000
 MAX_DEPTH = 4
 """Levels of the tree of categories."""
 MAX_RADIUS_KM = 500
+OWN_RADIUS_KM = 50
+"""How far a provider comes who does not say."""
 MAX_MINUTES = 24 * 60
-"""No booking lasts longer."""
-"""A service lasts a week at most."""
+"""No booking lasts longer, and so no service."""
 
 
 def searchable(*columns: str) -> models.GeneratedField:
@@ -81,7 +82,7 @@ class Provider(models.Model):
     license_number = models.CharField(max_length=100, default="")
     insurance_info = models.CharField(max_length=1000, default="")
     service_radius_km = models.PositiveSmallIntegerField(null=True)
-    """How far from `position` they come; null: as far as anybody likes."""
+    """How far from `position` they come; null: `OWN_RADIUS_KM`."""
     hourly_rate = models.BigIntegerField(null=True)
     """In minor units of `currency`."""
     currency = models.CharField(max_length=3, default="")

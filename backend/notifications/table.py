@@ -160,7 +160,10 @@ _BOOKING: Mapping[BookingChange, NotificationType] = {
 
 
 def _booking(event: BookingUpdated, rooms: Sequence[str]) -> Iterator[Telling]:
-    """Its people, but for who did it; a new one goes to the shop, and what confirms itself to its client."""
+    """The client of every change of its state, also of their own doing; the others of what they did not do.
+
+    A new one goes to the shop alone; what is over, or confirmed by itself, is news to the client alone.
+    """
     reference = make_reference("booking", event.booking_id)
     about = Telling(
         type=_BOOKING[event.what],
@@ -179,8 +182,8 @@ def _booking(event: BookingUpdated, rooms: Sequence[str]) -> Iterator[Telling]:
     people = [user_id for user_id in _people_of(rooms) if user_id != moved_by]
     if event.what != "requested":
         to_client = event.what in {"completed", "no_show"} or (event.what == "confirmed" and moved_by is None)
-        served = [event.client.id] if to_client else people
-        yield replace(about, user_ids=[user_id for user_id in served if user_id in people])
+        others = [] if to_client else [user_id for user_id in people if user_id != event.client.id]
+        yield replace(about, user_ids=[event.client.id, *others])
         return
     shop = {user_id for user_id in people if user_id != event.client.id}
     if environment().notify_managers_of_bookings:

@@ -32,7 +32,8 @@ def list_services(request: HttpRequest, filters: Query[ServicesIn]) -> dict[str,
 
     A search finds the words in titles, categories and descriptions; typing errors are mended where nothing is found.
     With `near` only providers who come there, with `free_from` and `free_to` only those who are free for all of that
-    time. `count` goes to 10,000: nobody reads further.
+    time. What is searched for comes by relevance; of more than a thousand that match, first those with the words in
+    title or category, then the others, in both the newest first. `count` goes to 10,000: nobody reads further.
     """
     enforce(SEARCH, whose_address(client_address()))
     asked = filters.asked()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backend.catalog.models import MAX_DESCRIPTION, MAX_MINUTES, MAX_RADIUS_KM, MAX_TITLE
+from backend.catalog.models import MAX_DESCRIPTION, MAX_MINUTES, MAX_RADIUS_KM, MAX_TITLE, OWN_RADIUS_KM
 from backend.catalog.selectors.places import Where
 from backend.catalog.selectors.search import ServiceSearch
 from backend.catalog.selectors.tree import Tree
@@ -136,7 +136,8 @@ _Radius = Annotated[float | None, Field(gt=0, le=MAX_RADIUS_KM, description="Nee
 _NearIn = Annotated[
     Near | None,
     Field(
-        description="`lat,lng`: providers who come there, because it is within their own radius.",
+        description=f"`lat,lng`: providers who come there, because it is within their own radius; that of who does not "
+        f"say is {OWN_RADIUS_KM} km.",
         examples=["36.7538,3.0588"],
         max_length=50,
     ),

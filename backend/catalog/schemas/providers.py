@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
 from backend.accounts.public import PlaceIn
-from backend.catalog.models import MAX_COMMENT, MAX_DESCRIPTION, MAX_RADIUS_KM, MAX_TITLE
+from backend.catalog.models import MAX_COMMENT, MAX_DESCRIPTION, MAX_RADIUS_KM, MAX_TITLE, OWN_RADIUS_KM
 from backend.catalog.schemas.listings import LEFT_OUT, ChangeIn, Description, Search, Title, WhenAndWhereIn
 from backend.catalog.selectors.search import ProviderSearch
 from backend.catalog.selectors.tree import Tree
@@ -22,7 +22,8 @@ _Years = Annotated[int | None, Field(ge=0, le=80, examples=[12])]
 _LicenseNumber = Annotated[Line, Field(max_length=100, examples=["16-B-0042"])]
 _Insurance = Annotated[Text, Field(max_length=1000, examples=["Liability up to 10,000,000 DZD."])]
 _ServiceRadius = Annotated[
-    int | None, Field(ge=1, le=MAX_RADIUS_KM, description="How far I come; null: 50.", examples=[25])
+    int | None,
+    Field(ge=1, le=MAX_RADIUS_KM, description=f"Kilometres that I come; null: {OWN_RADIUS_KM}.", examples=[25]),
 ]
 
 
@@ -128,7 +129,7 @@ class ProviderOut(Out):
     years_of_experience: int | None
     license_number: str
     insurance_info: str
-    service_radius_km: int | None
+    service_radius_km: int | None = Field(description=f"Kilometres that they come; null: {OWN_RADIUS_KM}.")
     hourly_rate: MoneyOut | None
     city: str
     is_onboarded: bool

@@ -3,12 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.catalog.models import MAX_RADIUS_KM
+from backend.catalog.models import MAX_RADIUS_KM, OWN_RADIUS_KM
 from backend.core.fields import Period
 from backend.core.geo import EARTH_RADIUS_M, WORLD_WIDTH, Point, project, projected_radius
-
-OWN_RADIUS_KM = 50
-"""How far a provider comes who does not say."""
 
 _DISTANCE = f"""
 (2 * {EARTH_RADIUS_M} * asin(least(1, sqrt(

@@ -35,7 +35,7 @@ def read_link(request: HttpRequest) -> CalendarLinkOut:
 
 @router.post("/me/calendar/", response=CalendarLinkOut, auth=auth.any_user, operation_id="renewCalendarLink")
 def renew_link(request: HttpRequest) -> CalendarLinkOut:
-    """Get another address; the old one stops at once."""
+    """Get another address; the old one stops at once. Asked again within ten seconds, it is the same new one."""
     return _link(links.renew_link(actor=auth.actor(request), now=clock.now()))
 
 

@@ -112,6 +112,18 @@ class TestOrders:
                 assert " ".join(row["title"] for row in rows) == expected, (ordering, size)
 
 
+class TestTheRadiusOfWhoDoesNotSay:
+    def test_is_fifty_kilometres(self, town: Town) -> None:
+        """Seen red with no end to it."""
+        for name, lng in (("Comes", 3.06 + 49.9 / 111.195), ("Stays", 3.06 + 50.1 / 111.195)):
+            town.offer(town.shop(name, location={"lat": 0, "lng": lng}), name)
+        assert (town.names(near="0,3.06"), town.titles(near="0,3.06")) == (["Comes"], ["Comes"])
+        assert town.names(near="0,3.06", radius_km=500) == ["Comes"]
+        fields = town.api.get("/openapi.json").body["components"]["schemas"]
+        for schema in ("ProviderIn", "ProviderChangeIn", "ProviderOut"):
+            assert fields[schema]["properties"]["service_radius_km"]["description"].endswith("null: 50.")
+
+
 class TestTheDateLine:
     def test_is_no_border(self, town: Town) -> None:
         """Seen red with the map's second circle left out, and with the shift to the wrong side."""

@@ -10,9 +10,9 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import User
-from backend.catalog.models import Category, Openings, Provider, ProviderStanding, Service
+from backend.catalog.models import OWN_RADIUS_KM, Category, Openings, Provider, ProviderStanding, Service
 from backend.catalog.selectors import search
-from backend.catalog.selectors.places import OWN_RADIUS_KM, Where
+from backend.catalog.selectors.places import Where
 from backend.catalog.selectors.search import ServiceSearch, search_services
 from backend.catalog.selectors.words import read_words
 from backend.core.geo import Point, haversine_m, project

@@ -256,16 +256,28 @@ class TestBookings:
         shop.book()
         assert {one[0] for one in told()} == {shop.provider.id, manager.id}
 
-    def test_a_change_tells_whoever_did_not_make_it(self, shop: Shop) -> None:
+    def test_a_change_tells_its_client_and_of_the_others_whoever_did_not_make_it(self, shop: Shop) -> None:
+        """A client has in writing what they moved and cancelled themselves. Seen red when who did it was not told."""
         shop.terms(auto_confirm_minutes=None)
         amel = shop.client()
         booking = shop.confirm(shop.book(amel))
+        shop.confirm(shop.move(booking, amel, shop.tomorrow + timedelta(days=1)))
         progress.cancel_booking(actor=amel.actor, booking_id=booking.pk, reason="Ill", now=shop.now)
-        assert [one[:3] for one in told()] == [
-            (shop.provider.id, "booking.requested", f"New booking from {amel.user.name}"),
+        found = told()
+        assert [one[:3] for one in found if one[0] == amel.id] == [
             (amel.id, "booking.confirmed", "The booking is confirmed"),
+            (amel.id, "booking.moved", "The booking was moved to another time"),
+            (amel.id, "booking.confirmed", "The booking is confirmed"),
+            (amel.id, "booking.cancelled", "The booking was cancelled"),
+        ]
+        assert [one[:3] for one in found if one[0] == shop.provider.id] == [
+            (shop.provider.id, "booking.requested", f"New booking from {amel.user.name}"),
+            (shop.provider.id, "booking.moved", "The booking was moved to another time"),
             (shop.provider.id, "booking.cancelled", "The booking was cancelled"),
         ]
+        again = shop.book(amel, shop.tomorrow + timedelta(days=3))
+        shop.confirm(shop.move(again, shop.provider, shop.tomorrow + timedelta(days=4)), by=amel)
+        assert [one[1] for one in told()[len(found) :] if one[0] == amel.id] == ["booking.moved", "booking.confirmed"]
 
 
 class TestBookingStatuses:

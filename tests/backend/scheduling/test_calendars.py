@@ -503,6 +503,14 @@ class TestCalendarFeed:
         renewed = api.as_(client).post("/me/calendar/").body
         assert renewed["url"] != link["url"]
         assert Client().get(path).status_code == 404
+        # A second click changes nothing; seen red when it did, and the first answer's address was dead.
+        shop.at.forward(seconds=9)
+        assert api.as_(client).post("/me/calendar/").body == renewed
+        assert Client().get(renewed["url"][renewed["url"].index("/api/") :]).status_code == 200
+        shop.at.forward(seconds=1)
+        third = api.as_(client).post("/me/calendar/").body
+        assert third["url"] not in {link["url"], renewed["url"]}
+        assert Client().get(renewed["url"][renewed["url"].index("/api/") :]).status_code == 404
         for token in ("1-x", "0", "a" * 60, "zzzzzzzzzzzzz-" + "A" * 32):
             assert Client().get(f"/api/v1/calendars/{token}.ics").status_code == 404
 
