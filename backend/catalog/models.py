@@ -1,5 +1,6 @@
 """What is offered and by whom, what people think of them, the work they finished, and the sums of both."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, GistIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -128,6 +129,7 @@ class Provider(models.Model):
         indexes = [
             GinIndex(fields=["words"], name="provider_words"),
             GistIndex(fields=["position"], condition=Q(is_listed=True), name="provider_place"),
+            models.Index(fields=["user"], condition=Q(is_listed=True), name="provider_listed"),
         ]
 
 
@@ -142,22 +144,34 @@ class ProviderCategory(models.Model):
         constraints = [models.UniqueConstraint(fields=["provider", "category"], name="provider_category_once")]
 
 
-class Openings(models.Model):
-    """When a provider can still be booked, kept by the module that books. Of whom nothing was said: at any time."""
+class CalendarOpenings(models.Model):
+    """When one of a provider's calendars can still be booked, kept by the module that books. Of whom nothing was said:
+    at any time."""
 
-    provider = models.OneToOneField("accounts.User", on_delete=models.CASCADE, primary_key=True, related_name="+")
+    provider = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+", db_index=False)
+    place = models.PositiveSmallIntegerField()
+    """The how many-th of the provider's it is; who can never be booked has one without periods."""
+    service_ids = ArrayField(models.BigIntegerField(), default=list)
+    """What can be booked there; none named: everything."""
+    notice_minutes = models.PositiveIntegerField(default=0)
+    """So long before a booking's start they want to know."""
     periods = PeriodsField()
+    """A booking may be anywhere within one of them: the distance that they keep from others is taken away already."""
     updated_at = models.DateTimeField()
 
     class Meta:
-        db_table = "catalog_openings"
+        db_table = "catalog_calendar_openings"
+        constraints = [models.UniqueConstraint(fields=["provider", "place"], name="openings_once_per_calendar")]
+        indexes = [
+            models.Index(fields=["provider"], condition=~Q(service_ids=[]), name="openings_for_some_services"),
+        ]
 
 
 class Service(models.Model):
     """Something that a provider does for a price. Archived it leaves every list; bookings keep it."""
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="services", db_index=False)
-    category = models.ForeignKey(Category, on_delete=models.PROTECT, null=True, related_name="+")
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     title = models.CharField(max_length=MAX_TITLE)
     description = models.CharField(max_length=MAX_DESCRIPTION, default="")
     price = models.BigIntegerField()
@@ -194,7 +208,17 @@ class Service(models.Model):
             GinIndex(fields=["words"], condition=Q(is_shown=True), name="service_words"),
             models.Index(fields=["price_thousandths", "id"], condition=Q(is_shown=True), name="service_price"),
             models.Index(fields=["created_at", "id"], condition=Q(is_shown=True), name="service_age"),
-            models.Index(fields=["provider", "id"], name="service_of_provider"),
+            # All that lists without words look at stands in these two: they read no row that they do not show.
+            models.Index(
+                fields=["provider", "id"],
+                include=["is_shown", "created_at", "price_thousandths", "category", "duration_minutes"],
+                name="service_of_provider",
+            ),
+            models.Index(
+                fields=["category", "created_at", "id"],
+                include=["is_shown", "price_thousandths", "provider", "duration_minutes"],
+                name="service_in_category",
+            ),
         ]
 
     @property

@@ -6,8 +6,8 @@ from datetime import datetime
 from django.db.models import F
 
 from backend.catalog.models import (
+    CalendarOpenings,
     FinishedWork,
-    Openings,
     PortfolioItem,
     Provider,
     ProviderCategory,
@@ -62,7 +62,7 @@ def erase(*, user_id: int, now: datetime) -> None:
     services.filter(archived_at=None).update(archived_at=now, is_shown=False, version=F("version") + 1, updated_at=now)
     services.exclude(description="").update(description="")
     ProviderCategory.objects.filter(provider_id=user_id).delete()
-    Openings.objects.filter(provider_id=user_id).delete()
+    CalendarOpenings.objects.filter(provider_id=user_id).delete()
     ReviewReport.objects.filter(reporter_id=user_id).update(reason="")
     Provider.objects.filter(pk=user_id).update(
         **dict.fromkeys(("business_name", "business_description", "license_number", "insurance_info"), ""),

@@ -6,11 +6,12 @@ from backend.catalog.services.demo import DemoReview, DemoShop, open_demo_shops,
 from backend.catalog.services.openings import set_openings
 from backend.catalog.services.reviews import record_review
 from backend.catalog.services.work import record_finished_work, withdraw_finished_work
-from backend.catalog.values import ReviewView, ServiceView, Standing
+from backend.catalog.values import OpenCalendar, ReviewView, ServiceView, Standing
 
 __all__ = [
     "DemoReview",
     "DemoShop",
+    "OpenCalendar",
     "ReviewView",
     "ServiceView",
     "Standing",

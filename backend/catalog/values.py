@@ -1,8 +1,11 @@
 """Values that travel between the catalogue and other modules."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from backend.core.fields import Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,18 @@ class ReviewView:
     is_visible: bool
     """Not yet, where the other side may write too and has not."""
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCalendar:
+    """When one of a provider's calendars can be booked: half-open periods in UTC, a booking anywhere within one.
+
+    `service_ids`: what can be booked there; none named: everything. `notice_minutes`: so long before its start.
+    """
+
+    periods: Sequence[Period]
+    service_ids: Sequence[int] = ()
+    notice_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

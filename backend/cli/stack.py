@@ -220,6 +220,7 @@ class Stack:
             postgres = EmbeddedPostgres(
                 self.home / "postgres",
                 max_connections=200,
+                shared_buffers="256MB",  # the tables and indexes that a search among 100,000 services looks at
                 durable=self.durable,
                 on_line=lambda line: self._log("postgres", line),
             )

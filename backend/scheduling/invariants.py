@@ -88,7 +88,7 @@ must_hold(
     "The catalogue calls nobody free while every chair of theirs is held, unless it is about to be told.",
     """
     SELECT booking.id, booking.provider_id, booking.blocked FROM scheduling_booking AS booking
-    JOIN catalog_openings AS openings ON openings.provider_id = booking.provider_id
+    JOIN catalog_calendar_openings AS openings ON openings.provider_id = booking.provider_id
     WHERE booking.holds_slot AND booking.starts_at > %(now)s
         AND openings.periods && multirange(tstzrange(booking.starts_at, booking.ends_at))
         AND NOT EXISTS (SELECT FROM scheduling_stale_openings AS stale WHERE stale.provider_id = booking.provider_id)

@@ -64,8 +64,8 @@ def fill(database: world.Database, services: int) -> list[int]:
         )
         _copy(
             database,
-            "catalog_openings (provider_id, periods, updated_at)",
-            ((user, _periods(rng, now), now) for user in providers if rng.random() < 0.8),
+            "catalog_calendar_openings (provider_id, place, service_ids, notice_minutes, periods, updated_at)",
+            ((user, 0, "{}", 0, _periods(rng, now), now) for user in providers if rng.random() < 0.8),
         )
         _copy(
             database,

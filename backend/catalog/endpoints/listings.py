@@ -31,12 +31,13 @@ def list_services(request: HttpRequest, filters: Query[ServicesIn]) -> dict[str,
     """Find services by words, category, price, place and time.
 
     A search finds the words in titles, categories and descriptions; typing errors are mended where nothing is found.
-    With `near` only providers who come there, with `free_from` and `free_to` only those who are free for all of that
-    time. What is searched for comes by relevance; of more than a thousand that match, first those with the words in
-    title or category, then the others, in both the newest first. `count` goes to 10,000: nobody reads further.
+    What it finds comes by relevance; of more than a thousand that match, first those with the words in title or
+    category, then the others, in both the newest first. With `near` only providers who come there, with `free_from`
+    and `free_to` only those who can be booked for all of that time, and what fits into it. `count` goes to 10,000:
+    nobody reads further.
     """
     enforce(SEARCH, whose_address(client_address()))
-    asked = filters.asked()
+    asked = filters.asked(clock.now())
 
     def find(start: int, size: int) -> tuple[int, list[dict[str, Any]]]:
         count, ids = search_services(asked, start=start, size=size)

@@ -35,11 +35,12 @@ def list_providers(request: HttpRequest, filters: Query[ProvidersIn]) -> dict[st
     A search finds the words in names, categories and descriptions; typing errors are mended where nothing is found.
     """
     enforce(SEARCH, whose_address(client_address()))
-    asked = filters.asked()
+    now = clock.now()
+    asked = filters.asked(now)
 
     def find(start: int, size: int) -> tuple[int, list[dict[str, Any]]]:
         count, ids = search_providers(asked, start=start, size=size)
-        shown = shapes.show_providers(ids, expand=filters.expand, near=asked.where.near, now=clock.now())
+        shown = shapes.show_providers(ids, expand=filters.expand, near=asked.where.near, now=now)
         return count, shown
 
     return paginate_found(request, filters, find)

@@ -161,9 +161,9 @@ class WhenAndWhereIn(PageIn):
     free_from: Annotated[
         Instant | None,
         Field(
-            description="With `free_to`: providers who are free for all of this period. Where one chair is free for "
-            "its first part and another for the rest, they are listed too; `GET /providers/{provider_id}/slots/` is "
-            "exact."
+            description="With `free_to`: providers of whom one calendar can be booked for all of this period, with "
+            "the buffers and the notice that they want; and services that fit into it and are done there. Changes show "
+            "within seconds."
         ),
     ] = None
     free_to: Instant | None = None
@@ -178,10 +178,10 @@ class WhenAndWhereIn(PageIn):
             raise ValueError("a radius, or an order by distance, needs near")
         return self
 
-    def where(self) -> Where:
+    def where(self, now: datetime) -> Where:
         """The place and the time as the search takes them."""
         free = (self.free_from, self.free_to) if self.free_from and self.free_to else None
-        return Where(near=read_near(self.near) if self.near else None, radius_km=self.radius_km, free=free)
+        return Where(near=read_near(self.near) if self.near else None, radius_km=self.radius_km, free=free, now=now)
 
 
 class ServicesIn(WhenAndWhereIn):
@@ -196,14 +196,14 @@ class ServicesIn(WhenAndWhereIn):
         Literal["price", "-price", "created_at", "-created_at", "rating", "-rating", "distance", "-distance"] | None
     ) = None
 
-    def asked(self) -> ServiceSearch:
+    def asked(self, now: datetime) -> ServiceSearch:
         return ServiceSearch(
             search=self.search,
             categories=Tree().with_descendants(self.category) if self.category else None,
             provider_id=self.provider,
             min_price=_thousandths(self.min_price),
             max_price=_thousandths(self.max_price),
-            where=self.where(),
+            where=self.where(now),
             ordering=self.ordering,
         )
 

@@ -201,7 +201,7 @@ class ProvidersIn(WhenAndWhereIn):
         | None
     ) = None
 
-    def asked(self) -> ProviderSearch:
+    def asked(self, now: datetime) -> ProviderSearch:
         return ProviderSearch(
             search=self.search,
             categories=Tree().with_descendants(self.categories) if self.categories else None,
@@ -210,7 +210,7 @@ class ProvidersIn(WhenAndWhereIn):
             is_onboarded=self.is_onboarded,
             city=self.city,
             min_rating=self.min_rating,
-            where=self.where(),
+            where=self.where(now),
             ordering=self.ordering,
         )
 

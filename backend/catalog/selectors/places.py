@@ -1,12 +1,17 @@
 """Which providers come to a place, and are free in a period: conditions on `catalog_provider AS p`."""
 
+# ruff: noqa: S608 - every part of the statements is written here; values travel apart from them
+
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from backend.catalog.models import MAX_RADIUS_KM, OWN_RADIUS_KM
 from backend.core.fields import Period
 from backend.core.geo import EARTH_RADIUS_M, WORLD_WIDTH, Point, project, projected_radius
 
+_MINUTE = timedelta(minutes=1)
+_NO_NOTICE = 2**31 - 1
 _DISTANCE = f"""
 (2 * {EARTH_RADIUS_M} * asin(least(1, sqrt(
     power(sin(radians(p.lat - %s) / 2), 2)
@@ -34,11 +39,16 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place to come to, within a radius, in a period; each may be left out."""
+    """A place to come to, within a radius, in a period; each may be left out.
+
+    Free is who has a calendar that can be booked for all of the period.
+    """
 
     near: Point | None = None
     radius_km: float | None = None
     free: Period | None = None
+    now: datetime | None = None
+    """The moment of asking, for the notice that providers want; None: however late it is."""
 
     def conditions(self) -> Conditions:
         """That a provider's place is within both radii, and that one of their openings holds the period."""
@@ -50,12 +60,35 @@ class Where:
             distance, values = distance_from(self.near)
             found.add(f"{distance} <= least(%s, 1000 * coalesce(p.service_radius_km, {OWN_RADIUS_KM}))", *values, reach)
         if self.free is not None:
+            is_free, values = self._is_free(self.free)
             found.add(
-                "NOT EXISTS (SELECT FROM catalog_openings AS o WHERE o.provider_id = p.user_id"
-                " AND NOT o.periods @> tstzrange(%s, %s))",
-                *self.free,
+                "p.user_id NOT IN (SELECT o.provider_id FROM catalog_calendar_openings AS o"
+                f" GROUP BY o.provider_id HAVING NOT bool_or({is_free}))",
+                *values,
+            )
+            if self.now is not None and self.free[0] <= self.now:
+                found.add("false")
+        return found
+
+    def conditions_of_services(self) -> Conditions:
+        """What is more of `catalog_service AS s`: that it fits into the period, and is done at a calendar free then."""
+        found = Conditions()
+        if self.free is not None:
+            found.add("s.duration_minutes <= %s", (self.free[1] - self.free[0]) // _MINUTE)
+            is_free, values = self._is_free(self.free)
+            found.add(
+                "(s.provider_id NOT IN (SELECT provider_id FROM catalog_calendar_openings"
+                " WHERE NOT service_ids = '{}')"
+                " OR EXISTS (SELECT FROM catalog_calendar_openings AS o WHERE o.provider_id = s.provider_id"
+                f" AND (o.service_ids = '{{}}' OR s.id = ANY(o.service_ids)) AND {is_free}))",
+                *values,
             )
         return found
+
+    def _is_free(self, period: Period) -> tuple[str, list[Any]]:
+        """Whether the calendar `o` can be booked for all of the period."""
+        notice = _NO_NOTICE if self.now is None else (period[0] - self.now) // _MINUTE
+        return "o.notice_minutes <= %s AND o.periods @> tstzrange(%s, %s)", [notice, *period]
 
 
 def distance_from(place: Point) -> tuple[str, list[Any]]:

@@ -86,6 +86,8 @@ class _Services:
         self.providers = _eligible(asked) if has_conditions or self.by_provider else None
         if has_conditions:
             self.conditions.add("s.provider_id = ANY(%s::bigint[])", self.providers)
+            more = asked.where.conditions_of_services()
+            self.conditions.add(more.sql, *more.values)
 
     def page(self, start: int, size: int) -> Found:
         if self.providers == _NOBODY:

@@ -5,17 +5,21 @@ from collections.abc import Collection, Iterable
 from backend.accounts import public as accounts
 from backend.catalog.models import Provider, ProviderStanding, Service
 from backend.catalog.values import ServiceView, Standing
+from backend.core.hot import HotQuery
+
+_STANDINGS = HotQuery(
+    lambda ids: ProviderStanding.objects.filter(user__pk__any=ids).values_list(
+        "user_id", "average", "rating_count", "unverified_count", "finished_jobs"
+    ),
+    ids=list,
+)
 
 
 def standings_of(provider_ids: Collection[int]) -> dict[int, Standing]:
-    """How each of these providers stands; those without reviews and jobs at nought. One query."""
+    """How each of these providers stands; those without reviews and jobs at nought. One compiled query."""
     found = {
-        row.user_id: Standing(
-            average_rating=row.average,
-            total_reviews=row.rating_count + row.unverified_count,
-            finished_jobs=row.finished_jobs,
-        )
-        for row in ProviderStanding.objects.filter(pk__in=set(provider_ids))
+        user_id: Standing(average_rating=average, total_reviews=verified + unverified, finished_jobs=finished_jobs)
+        for user_id, average, verified, unverified, finished_jobs in _STANDINGS.rows(ids=list(set(provider_ids)))
     }
     return {provider_id: found.get(provider_id, Standing()) for provider_id in provider_ids}
 

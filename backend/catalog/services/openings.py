@@ -5,20 +5,32 @@ from datetime import datetime
 
 from django.db import transaction
 
-from backend.catalog.models import Openings
-from backend.core.fields import Period
+from backend.catalog.models import CalendarOpenings
+from backend.catalog.values import OpenCalendar
 
 
 @transaction.atomic
-def set_openings(*, provider_id: int, openings: Sequence[Period], now: datetime) -> None:
-    """Say when this provider can still be booked: half-open periods in UTC. Of whom nothing is said: at any time.
+def set_openings(*, provider_id: int, calendars: Sequence[OpenCalendar], now: datetime) -> None:
+    """Say when this provider can still be booked, calendar by calendar. Of whom nothing is said: at any time.
 
-    Whoever asks for providers free in a period gets those with an opening that holds all of it; beyond the last
-    opening nobody is free. One statement.
+    Whoever asks for providers free in a period gets those with a calendar of which one opening holds all of it; beyond
+    the last opening nobody is free, and who has no calendar never is. Two statements.
     """
-    Openings.objects.bulk_create(
-        [Openings(provider_id=provider_id, periods=list(openings), updated_at=now)],
+    told = calendars or [OpenCalendar(periods=())]
+    CalendarOpenings.objects.bulk_create(
+        [
+            CalendarOpenings(
+                provider_id=provider_id,
+                place=place,
+                service_ids=list(one.service_ids),
+                notice_minutes=one.notice_minutes,
+                periods=list(one.periods),
+                updated_at=now,
+            )
+            for place, one in enumerate(told)
+        ],
         update_conflicts=True,
-        update_fields=["periods", "updated_at"],
-        unique_fields=["provider"],
+        update_fields=["service_ids", "notice_minutes", "periods", "updated_at"],
+        unique_fields=["provider", "place"],
     )
+    CalendarOpenings.objects.filter(provider_id=provider_id, place__gte=len(told)).delete()

@@ -78,6 +78,12 @@ def bookable_chairs_of(provider_id: int, *, resource_id: int | None = None, serv
     ]
 
 
+def chairs_and_services_of(provider_id: int) -> list[tuple[int, Sequence[int]]]:
+    """The chairs that take bookings, each with what is done there (none named: everything). One compiled query."""
+    rows = chairs_of(provider_id)
+    return [(one.pk, one.service_ids) for one in rows if one.is_active] if rows else [(NOT_MADE_YET, ())]
+
+
 def must_be_provider(provider_id: int) -> None:
     """Raises NotFound for who is none. One query."""
     if PROVIDERS.isdisjoint(accounts.roles_of([provider_id]).get(provider_id, ())):

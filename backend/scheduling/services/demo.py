@@ -87,7 +87,7 @@ def open_demo_calendars(*, provider_ids: Sequence[int], time_zone: str, now: dat
         ]
     )
     for pk in provider_ids:
-        catalog.set_openings(provider_id=pk, openings=openings.openings_of(pk, now=now), now=now)
+        catalog.set_openings(provider_id=pk, calendars=openings.openings_of(pk, now=now), now=now)
 
 
 def _policy(provider_id: int, index: int, *, time_zone: str, now: datetime) -> Policy:

@@ -5,28 +5,35 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from backend.catalog import public as catalog
+from backend.catalog.public import OpenCalendar
+from backend.core.hot import run
 from backend.core.jobs import enqueue
 from backend.scheduling import slots
 from backend.scheduling.models import StaleOpenings
 from backend.scheduling.selectors import calendars
 from backend.scheduling.services.steps import openings_changed
-from backend.scheduling.slots import Period
 
 
 @transaction.atomic
 def push_openings(*, provider_id: int, now: datetime) -> None:
     """Tell the catalogue, unless somebody did since the change. Doing it twice is doing it once."""
+    lock_openings(provider_id)
     stale, _ = StaleOpenings.objects.filter(provider_id=provider_id).delete()
     if stale:
-        openings = openings_of(provider_id, now=now)
-        catalog.set_openings(provider_id=provider_id, openings=openings, now=now)
+        told = openings_of(provider_id, now=now)
+        catalog.set_openings(provider_id=provider_id, calendars=told, now=now)
 
 
-def openings_of(provider_id: int, *, now: datetime) -> list[Period]:
-    """When at least one of a provider's chairs is free, from the notice that they want to their horizon.
+def lock_openings(provider_id: int) -> None:
+    """Of two who tell at once, the later one sees all that the earlier one saw: nothing old is told last."""
+    run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"scheduling.openings:{provider_id}"])
 
-    It is one set for all the chairs together: where one is free from 9 to 10 and another from 10 to 11, the provider
-    counts as free from 9 to 11, though no single booking of two hours fits; the free slots say so exactly.
+
+def openings_of(provider_id: int, *, now: datetime) -> list[OpenCalendar]:
+    """When each of a provider's chairs can be booked, from the notice that they want to their horizon.
+
+    A booking fits exactly where it lies within one of these periods: of each that is held, the buffers of who comes
+    before and after are taken away beside its own. Chairs that are alike count once.
     """
     terms = calendars.terms_of(provider_id)
     period = (now + timedelta(minutes=terms.minimum_notice_minutes), now + timedelta(days=terms.horizon_days))
@@ -34,11 +41,12 @@ def openings_of(provider_id: int, *, now: datetime) -> list[Period]:
         return []
     calendar = calendars.calendars_of(provider_id, period)
     held = calendars.held_of(provider_id, period)
-    return slots.merged(
-        free
-        for chair in calendars.bookable_chairs_of(provider_id)
-        for free in slots.without(calendar.free_at(chair), slots.merged(held.get(chair, ())))
-    )
+    found = []
+    for chair, service_ids in calendars.chairs_and_services_of(provider_id):
+        taken = slots.merged((begins - terms.after, ends + terms.before) for begins, ends in held.get(chair, ()))
+        free = slots.without(calendar.free_at(chair), taken)
+        found.append(OpenCalendar(tuple(free), tuple(sorted(service_ids)), terms.minimum_notice_minutes))
+    return list(dict.fromkeys(found))
 
 
 BATCH = 500

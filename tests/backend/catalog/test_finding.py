@@ -186,11 +186,17 @@ class TestFiltersOfServices:
         leaf = town.category("Water", root)
         near: dict[str, Any] = {"location": {"lat": 36.75, "lng": 3.06}, "service_radius_km": 10}
         shop = town.shop("Near", **near)
-        public.set_openings(provider_id=shop.id, openings=[(NOON, NOON + 2 * HOUR)], now=town.at.now)
+        public.set_openings(
+            provider_id=shop.id, calendars=[public.OpenCalendar([(NOON, NOON + 2 * HOUR)])], now=town.at.now
+        )
         far = town.shop("Far", location={"lat": 36.1, "lng": 3.06}, service_radius_km=10)
-        public.set_openings(provider_id=far.id, openings=[(NOON, NOON + 2 * HOUR)], now=town.at.now)
+        public.set_openings(
+            provider_id=far.id, calendars=[public.OpenCalendar([(NOON, NOON + 2 * HOUR)])], now=town.at.now
+        )
         busy = town.shop("Busy", **near)
-        public.set_openings(provider_id=busy.id, openings=[(NOON, NOON + HOUR / 2)], now=town.at.now)
+        public.set_openings(
+            provider_id=busy.id, calendars=[public.OpenCalendar([(NOON, NOON + HOUR / 2)])], now=town.at.now
+        )
         town.offer(shop, "Fits tap", "20.00", category=leaf)
         town.offer(shop, "Cheap tap", "5.00", category=leaf)
         town.offer(shop, "Elsewhere", "20.00")
@@ -300,7 +306,7 @@ class TestFiltersOfProviders:
         busy = town.shop("Busy", **full)
         for owner, rating in ((fits, 5), (low, 2)):
             town.rate(owner, rating)
-        public.set_openings(provider_id=busy.id, openings=[], now=town.at.now)
+        public.set_openings(provider_id=busy.id, calendars=[], now=town.at.now)
         return {
             "search": "taps",
             "categories": root,

@@ -26,14 +26,15 @@ def town(at: Moment, api: Api, member: Make) -> Town:
 def shops(town: Town) -> Mapping[str, Any]:
     """Six of them; of each order two are alike, and the ids decide."""
     made = {}
-    for name, profile in {
+    profiles: dict[str, dict[str, Any]] = {
         "Delta": {"years_of_experience": 3, **_HERE},
         "Alpha": {"years_of_experience": 12, **_NORTH},
         "Beta": {"years_of_experience": 3, **_SOUTH},
         "Beta ": {"years_of_experience": 30, **_SOUTH},  # the same name, and a later id
         "Gamma": _HERE,
         "Epsilon": _NORTH,
-    }.items():
+    }
+    for name, profile in profiles.items():
         made[name] = town.shop(name, service_radius_km=100, **profile)
         if name in {"Alpha", "Gamma"}:
             town.at.forward(seconds=1)

@@ -10,7 +10,7 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import User
-from backend.catalog.models import OWN_RADIUS_KM, Category, Openings, Provider, ProviderStanding, Service
+from backend.catalog.models import OWN_RADIUS_KM, CalendarOpenings, Category, Provider, ProviderStanding, Service
 from backend.catalog.selectors import search
 from backend.catalog.selectors.places import Where
 from backend.catalog.selectors.search import ServiceSearch, search_services
@@ -47,19 +47,27 @@ def town(monkeypatch: pytest.MonkeyPatch) -> random.Random:
         if rng.random() < 0.8:
             ProviderStanding.objects.create(user=person, rating_count=(n := rng.randint(0, 3)), rating_sum=4 * n)
         if rng.random() < 0.7:
-            starts = [AT + timedelta(days=day, hours=rng.randint(6, 12)) for day in range(5)]
-            Openings.objects.create(
-                provider=person, updated_at=AT, periods=[(start, start + timedelta(hours=4)) for start in starts]
-            )
+            for place in range(rng.choice([1, 1, 2])):
+                starts = [AT + timedelta(days=day, hours=rng.randint(6, 12)) for day in range(5)]
+                CalendarOpenings.objects.create(
+                    provider=person, place=place, notice_minutes=rng.choice([0, 0, 60 * 24 * 2]), updated_at=AT,
+                    periods=[(start, start + timedelta(hours=4)) for start in starts],
+                )  # fmt: skip
     Service.objects.bulk_create(
         Service(
             provider_id=rng.choice(people).pk, category=(category := rng.choice(categories)), currency="DZD", price=100,
-            title=" ".join(rng.sample(WORDS, 2)), description=" ".join(rng.choices(WORDS, k=3)), duration_minutes=60,
+            title=" ".join(rng.sample(WORDS, 2)), description=" ".join(rng.choices(WORDS, k=3)),
+            duration_minutes=rng.choice([30, 60, 60, 61]),
             price_thousandths=rng.randint(1, 30), category_words=category.name, is_shown=rng.random() < 0.9,
             created_at=AT + timedelta(minutes=rng.randint(0, 60)), updated_at=AT,
         )
         for _ in range(240)
     )  # fmt: skip
+    for one in CalendarOpenings.objects.all():
+        offered = list(Service.objects.filter(provider_id=one.provider_id).values_list("pk", flat=True))
+        if offered and rng.random() < 0.4:
+            one.service_ids = rng.sample(offered, rng.randint(1, len(offered)))
+            one.save()
     return rng
 
 
@@ -79,6 +87,7 @@ def asked_at_random(rng: random.Random) -> ServiceSearch:
             near=near,
             radius_km=rng.choice([None, 10, 30]) if near else None,
             free=(start, start + timedelta(hours=1)) if rng.random() < share else None,
+            now=AT,
         ),
     }
     return ServiceSearch(**asked)
@@ -97,7 +106,10 @@ def looked_at_all(asked: ServiceSearch) -> list[int]:
             )
             words = {pk: (is_head, rank) for pk, is_head, rank in cursor.fetchall()}
     rows = Service.objects.filter(is_shown=True).select_related("provider")
-    standings, openings = ProviderStanding.objects.in_bulk(), Openings.objects.in_bulk()
+    standings = ProviderStanding.objects.in_bulk()
+    openings: dict[int, list[CalendarOpenings]] = {}
+    for calendar in CalendarOpenings.objects.all():
+        openings.setdefault(calendar.provider_id, []).append(calendar)
     found = [
         one
         for one in rows
@@ -139,7 +151,7 @@ def _metres(provider: Provider, near: Point) -> float:
     return haversine_m(near, Point(provider.lat, provider.lng))
 
 
-def _matches(one: Service, asked: ServiceSearch, opens: Openings | None) -> bool:
+def _matches(one: Service, asked: ServiceSearch, opens: list[CalendarOpenings] | None) -> bool:
     where, provider = asked.where, one.provider
     if asked.categories is not None and one.category_id not in asked.categories:
         return False
@@ -153,7 +165,14 @@ def _matches(one: Service, asked: ServiceSearch, opens: Openings | None) -> bool
             return False
     if where.free is not None:
         start, end = where.free
-        if opens is not None and not any(one <= start and end <= other for one, other in opens.periods or []):
+        if start + timedelta(minutes=one.duration_minutes) > end:
+            return False
+        if opens is not None and not any(
+            calendar.notice_minutes <= (start - AT) / timedelta(minutes=1)
+            and (not calendar.service_ids or one.pk in calendar.service_ids)
+            and any(opening <= start and end <= closing for opening, closing in calendar.periods or [])
+            for calendar in opens
+        ):
             return False
     return True
 

@@ -223,8 +223,8 @@ PLANTED: dict[str, str] = {
         UPDATE catalog_finished_work SET withdrawn_at = now() WHERE reference LIKE 'booking:%'""",
     "scheduling.openings_leave_out_what_is_held": """
         DELETE FROM scheduling_stale_openings;
-        INSERT INTO catalog_openings (provider_id, periods, updated_at)
-        SELECT DISTINCT provider_id, tstzmultirange(tstzrange('2000-01-01', '2100-01-01')), now()
+        INSERT INTO catalog_calendar_openings (provider_id, place, service_ids, notice_minutes, periods, updated_at)
+        SELECT DISTINCT provider_id, 0, '{}'::bigint[], 0, tstzmultirange(tstzrange('2000-01-01', '2100-01-01')), now()
         FROM scheduling_booking""",
     "scheduling.the_catalogue_is_told": "DELETE FROM core_job WHERE name = 'scheduling.push_openings'",
     "dispatch.only_assistants_are_on_duty": "UPDATE accounts_user SET roles = '{client}'",

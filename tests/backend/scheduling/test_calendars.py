@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from backend.accounts.models import Session
-from backend.catalog.models import Openings
+from backend.catalog.models import CalendarOpenings
 from backend.scheduling.errors import NotAvailable, SlotTaken
 from backend.scheduling.models import Availability, Booking, Resource, StaleOpenings
 from backend.scheduling.selectors import feeds
@@ -356,7 +356,7 @@ class TestFreeSlots:
 
 def told() -> Sequence[Period]:
     """What the catalogue knows of the only provider."""
-    periods = Openings.objects.get().periods
+    periods = CalendarOpenings.objects.get().periods
     assert periods is not None
     return periods
 
@@ -375,7 +375,7 @@ class TestOpenings:
         open_on(shop, 4, time(9), time(12))
         shop.terms(horizon_days=8, time_zone="Africa/Algiers")
         shop.book(starts_at=datetime(2030, 5, 16, 9, tzinfo=UTC))
-        assert not Openings.objects.exists()
+        assert not CalendarOpenings.objects.exists()
         shop.at.forward(seconds=1)
         run_jobs("scheduling.push_openings")
         assert not StaleOpenings.objects.exists()

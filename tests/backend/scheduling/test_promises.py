@@ -81,7 +81,7 @@ class TestJobs:
         for _ in range(2):
             jobs.definition("scheduling.roll_openings").run(now=shop.now)
         push(now=shop.now, provider_id=shop.provider.id)
-        assert everything()["catalog_openings"] == before["catalog_openings"]
+        assert everything()["catalog_calendar_openings"] == before["catalog_calendar_openings"]
 
     def test_every_open_booking_has_one_waiting(self, shop: Shop) -> None:
         """T4: what is due is a row of the booking's own transaction."""
