@@ -109,7 +109,7 @@ def _asked(rng: random.Random, categories: list[int]) -> tuple[str, Query]:
         asked.append(("category", rng.choice(categories)))
         kinds.append("category")
     if rng.random() < 0.4:
-        lat, lng = (at + rng.uniform(-0.2, 0.2) for at in world.ALGIERS)
+        lat, lng = (round(at + rng.uniform(-0.2, 0.2), 5) for at in world.ALGIERS)
         asked += [("near", f"{lat},{lng}"), ("radius_km", rng.choice([5, 10, 20]))]
         kinds.append("place")
     if rng.random() < 0.3:
