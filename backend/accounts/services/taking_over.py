@@ -1,9 +1,9 @@
 """An account that goes to who proved its address: a stranger may have made it, and waits for the owner to come.
 
 Whoever proves an address for the first time by a reset, or by an account elsewhere, gets the account, and nothing that
-a stranger may have put there opens it any more: linked accounts elsewhere, the second factor, the other address or number
-(which could reset the password, proved or not), and what other modules hand out without a sign-in. Sessions and the
-password are the caller's to end: it gives new ones.
+a stranger may have put there opens it any more: linked accounts elsewhere, the second factor, the other address or
+number (which could reset the password, proved or not), and what other modules hand out without a sign-in. Sessions and
+the password are the caller's to end: it gives new ones.
 """
 
 from datetime import datetime

@@ -1,5 +1,6 @@
 """Documents: shown by their owner, replaced, deleted; reviewed by managers."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -30,7 +31,14 @@ from shared_contracts.rooms import user_room
 MAX_BYTES = 10 * 1024 * 1024
 PDF, JPEG = "application/pdf", "image/jpeg"
 PDF_MARK = b"%PDF-"
+PDF_END = b"%%EOF"
 TAIL_BYTES = 2048
+CHUNK_BYTES = 1024 * 1024
+ACTIVE = re.compile(rb"/(?:JavaScript|Launch|RichMedia|EmbeddedFiles?|XFA)(?![A-Za-z0-9])")
+"""What a PDF does by itself, or carries along; names may be written with `#` and two digits for a letter."""
+ESCAPED = re.compile(rb"#([0-9A-Fa-f]{2})")
+LONGEST_NAME = 64
+"""Of those above, with every letter escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ class Kept:
 def keep_file(upload: TemporaryUploadedFile, *, now: datetime) -> Kept:
     """Store a PDF as it is, and a JPEG or PNG as a JPEG of its pixels. Not within a transaction.
 
+    A PDF that is something else as well, or does anything by itself, is refused as far as it can be seen without
+    unpacking it: so links serve it as a download of its type, which no browser looks into.
     Its type is read from its bytes, whatever it is called. Raises InvalidDocument, InvalidImage or Unavailable.
     """
     head = _head(upload)
@@ -83,12 +93,26 @@ def _keep_picture(upload: TemporaryUploadedFile, purpose: str, *, now: datetime)
 def _keep_pdf(upload: "File[Any]", folder: str, *, now: datetime) -> Kept:
     size = upload.size or 0
     upload.seek(max(0, size - TAIL_BYTES))
-    if b"%%EOF" not in upload.read():
+    _, end, behind = upload.read().rpartition(PDF_END)
+    if not end:
         raise InvalidDocument("The PDF has no end: was it cut off?")
+    if behind.strip(b"\0\t\n\f\r "):
+        raise InvalidDocument("Something else stands behind the PDF's end.")
+    _refuse_active(upload)
     upload.seek(0)
     kept = Kept(new_key(folder, ".pdf"), PDF, size)
     keep({kept.key: upload}, content_type=PDF, now=now)
     return kept
+
+
+def _refuse_active(upload: "File[Any]") -> None:
+    upload.seek(0)
+    before = b""
+    while chunk := upload.read(CHUNK_BYTES):
+        seen = ESCAPED.sub(lambda letter: bytes.fromhex(letter[1].decode()), before + chunk)
+        if ACTIVE.search(seen):
+            raise InvalidDocument("The PDF runs programs or carries files: print it to a new one.")
+        before = chunk[-LONGEST_NAME:]
 
 
 @transaction.atomic

@@ -1,5 +1,7 @@
 """Documents: shown, replaced, reviewed; who may see them, and what is kept."""
 
+import io
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +16,18 @@ from backend.media import public
 from backend.media.jobs import remind_of_expiry
 from backend.media.models import Document, StoredFile
 from backend.media.services import storing
-from tests.backend.media.corpus import CANARY, EXHAUSTING, PDF, POLYGLOTS, SVG, jpeg_with_comment, picture
+from backend.media.services.documents import CHUNK_BYTES
+from tests.backend.media.corpus import (
+    CANARY,
+    EXHAUSTING,
+    HTML,
+    PDF,
+    POLYGLOTS,
+    SCRIPT,
+    SVG,
+    jpeg_with_comment,
+    picture,
+)
 from tests.conftest import Moment
 from tests.support.api import Answer, Api
 from tests.support.people import Member, make_member
@@ -40,6 +53,17 @@ def review(manager: Member, document: int, decision: str = "approve", **fields: 
     return Api().as_(manager).post(f"/documents/{document}/review/", {"decision": decision, **fields})
 
 
+def with_object(content: bytes) -> bytes:
+    return PDF.replace(b"trailer", b"2 0 obj" + content + b"endobj\ntrailer")
+
+
+def archive() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as files_:
+        files_.writestr("evil.js", SCRIPT)
+    return packed.getvalue()
+
+
 def stored(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
@@ -63,6 +87,7 @@ class TestAddDocument:
         response = Client().get(link)
         assert b"".join(response) == PDF
         assert response["Content-Type"] == "application/pdf"
+        assert response["X-Content-Type-Options"] == "nosniff"
         assert response["Content-Disposition"].startswith('attachment; filename="driving_license-')
         assert response["Content-Security-Policy"].startswith("default-src 'none'; sandbox")
         assert AuditRow.objects.filter(action="media.document_added", actor_id=owner.id).count() == 1
@@ -99,6 +124,40 @@ class TestAddDocument:
         assert stored(files_folder) == before
         assert not Document.objects.exists()
         assert not StoredFile.objects.exists()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            PDF + HTML,
+            PDF + b"\n\n" + SCRIPT,
+            PDF + archive(),
+            HTML + PDF,
+            archive() + PDF,
+            with_object(b"<</S/JavaScript/JS(app.alert\\(1\\))>>"),
+            with_object(b"<</S/Java#53cript/JS(app.alert\\(1\\))>>"),
+            with_object(b"<</S/Launch/F(cmd.exe)>>"),
+            with_object(b"<</Type/EmbeddedFile/Length 0>>"),
+            with_object(b"%" + b"x" * (CHUNK_BYTES - 18 - PDF.index(b"trailer")) + b"\n<</S/JavaScript/JS(1)>>"),
+        ],
+        ids="html-behind script-behind zip-behind html-ahead zip-ahead javascript escaped launch file two-reads".split(),
+    )  # fmt: skip
+    @pytest.mark.parametrize("door", ["/documents/", "/attachments/"])
+    def test_refuses_a_pdf_that_is_something_else_or_acts(
+        self, owner: Member, files_folder: Path, content: bytes, door: str
+    ) -> None:
+        """Seen red without looking behind the end, without looking for what acts, with escapes left as they are, and
+        with each part of the file looked at alone. What is ahead of the mark was always refused."""
+        before = stored(files_folder)
+        fields = {"type": "other"} if door == "/documents/" else {}
+        answer = Api().as_(owner).upload("POST", door, content, "licence.pdf", **fields)
+        assert (answer.status, answer.code) == (422, "invalid_document")
+        assert stored(files_folder) == before
+        assert not StoredFile.objects.exists()
+
+    def test_takes_a_pdf_that_says_so_in_words(self, owner: Member) -> None:
+        """Names are not words, and what was saved twice ends twice."""
+        talk = with_object(b"(No JavaScript, no /Launcher, no EmbeddedFile)")
+        assert add(owner, talk + talk[len(b"%PDF-1.4\n") :] + b"\r\n\0 ").status == 201
 
     @pytest.mark.parametrize(
         ("fields", "field"),
