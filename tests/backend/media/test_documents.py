@@ -139,7 +139,7 @@ class TestAddDocument:
             with_object(b"<</Type/EmbeddedFile/Length 0>>"),
             with_object(b"%" + b"x" * (CHUNK_BYTES - 18 - PDF.index(b"trailer")) + b"\n<</S/JavaScript/JS(1)>>"),
         ],
-        ids="html-behind script-behind zip-behind html-ahead zip-ahead javascript escaped launch file two-reads".split(),
+        ids="html-behind script-behind zip-behind html-ahead zip-ahead js escaped launch file two-reads".split(),
     )  # fmt: skip
     @pytest.mark.parametrize("door", ["/documents/", "/attachments/"])
     def test_refuses_a_pdf_that_is_something_else_or_acts(
