@@ -100,7 +100,7 @@ def accept_all(members: list[Member], assistance: Assistance) -> Counter[str]:
 
 class TestAcceptingAtOnce:
     def test_fifty_assistants_one_winner(self, world: list[Member]) -> None:
-        """Red when the acceptance reads, checks and saves instead of updating on a condition."""
+        """Red when the acceptance neither locks the job nor updates on a condition; either alone holds."""
         _, assistance = ask()
         assert accept_all(world, assistance) == {"done": 1, "already_accepted": ASSISTANTS - 1}
         winner = Assistance.objects.get(pk=assistance.pk).assistant_id

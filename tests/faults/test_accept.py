@@ -29,7 +29,7 @@ CLOCKWORK = {"core_job", "core_timer", "core_room_head", "dispatch_wave", "notif
 
 class TestAcceptAssistance:
     def test_one_of_200_wins_in_every_round(self, pairs: Field) -> None:
-        """D1, D2, D3. Red with: an accept whose update does not look at the status again."""
+        """D1, D2, D3. Red with: an accept that neither locks the job nor updates on a condition."""
         asyncio.run(_alone(pairs))
 
 

@@ -4,7 +4,6 @@ from backend.dispatch.selectors.directory import Listed, list_assistants
 from backend.dispatch.selectors.jobs import (
     AtWork,
     Trace,
-    accepted_by,
     at_work,
     get_assistance_for,
     get_conversation_id,
@@ -17,7 +16,7 @@ from backend.dispatch.selectors.jobs import (
     list_track,
     lock_searching,
     open_request_of,
-    status_of_offered,
+    standing_of_offered,
     tariff_at,
 )
 from backend.dispatch.selectors.people import named
@@ -26,7 +25,6 @@ __all__ = [
     "AtWork",
     "Listed",
     "Trace",
-    "accepted_by",
     "at_work",
     "get_assistance_for",
     "get_conversation_id",
@@ -41,6 +39,6 @@ __all__ = [
     "lock_searching",
     "named",
     "open_request_of",
-    "status_of_offered",
+    "standing_of_offered",
     "tariff_at",
 ]

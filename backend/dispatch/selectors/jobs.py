@@ -69,54 +69,41 @@ def get_conversation_id(actor: Actor, assistance_id: int) -> int:
     return conversation_id
 
 
-def get_offer_to(actor: Actor, assistance_id: int) -> Offer:
-    """The last offer of a job to this person, with the job. Raises NotFound for who was never asked. One query."""
-    offer = (
-        Offer.objects.filter(assistance_id=assistance_id, assistant_id=actor.id)
-        .select_related("assistance")
-        .order_by("-round")
-        .first()
-    )
+def get_offer_to(actor: Actor, assistance_id: int, *, lock: bool = False) -> Offer:
+    """The last offer of a job to this person, with the job. Raises NotFound for who was never asked. One query.
+
+    With `lock` the job is this transaction's: who comes second waits in the database, and does no work in vain.
+    """
+    offers = Offer.objects.filter(assistance_id=assistance_id, assistant_id=actor.id)
+    if lock:
+        offers = offers.select_for_update(no_key=True, of=("assistance",))
+    offer = offers.select_related("assistance").order_by("-round").first()
     if offer is None:
         raise NotFound
     return offer
 
 
-_STATUS_OF_OFFERED = HotQuery(
+_STANDING = HotQuery(
     lambda job, assistant: (
         Offer.objects.filter(assistance_id=job, assistant_id=assistant)
         .order_by("-round")
-        .values_list("assistance__status")[:1]
+        .values_list("assistance__status", "assistance__assistant_id")[:1]
     ),
     job=int,
     assistant=int,
 )
-_ACCEPTED_BY = HotQuery(
-    lambda job, assistant: Assistance.objects.filter(
-        pk=job, assistant_id=assistant, status=Status.ACCEPTED
-    ).values_list("pk"),
-    job=int,
-    assistant=int,
-)
 
 
-def status_of_offered(actor: Actor, assistance_id: int) -> str:
-    """Where a job stands that was ever offered to this person. Raises NotFound. One compiled query.
+def standing_of_offered(actor: Actor, assistance_id: int) -> tuple[str, int | None]:
+    """The status of a job that was ever offered to this person, and who has it. Raises NotFound. One compiled query.
 
     Of many who accept at once all but a few come too late: they are to cost little.
     """
-    row = _STATUS_OF_OFFERED.row(job=assistance_id, assistant=actor.id)
+    row = _STANDING.row(job=assistance_id, assistant=actor.id)
     if row is None:
         raise NotFound
-    status: str = row[0]
-    return status
-
-
-def accepted_by(actor: Actor, assistance_id: int) -> Assistance | None:
-    """The job, if this person has accepted it and not begun. One query, compiled, for everyone else."""
-    if _ACCEPTED_BY.row(job=assistance_id, assistant=actor.id) is None:
-        return None
-    return Assistance.objects.filter(pk=assistance_id, assistant_id=actor.id, status=Status.ACCEPTED).first()
+    status, holder_id = row
+    return status, holder_id
 
 
 def lock_searching(assistance_id: int, *, round_: int) -> Assistance | None:

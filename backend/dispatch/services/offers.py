@@ -34,28 +34,27 @@ def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Ass
 
     Raises NotFound (never offered), AlreadyAccepted, OfferGone, AssistantBusy, NotOnDuty or LicenceExpired.
     """
-    try:
-        with transaction.atomic():
-            return _accept(actor, assistance_id, now)
-    except AlreadyAccepted as lost:
-        mine = selectors.accepted_by(actor, assistance_id)
-        if mine is None:
-            raise _gone(lost.data["current_status"]) from None
-        return mine
-    except IntegrityError as error:
-        if not violates(error, ONE_OPEN_JOB):
-            raise
-        raise AssistantBusy from None
+    status, holder_id = selectors.standing_of_offered(actor, assistance_id)
+    if status == Status.REQUESTED:
+        try:
+            with transaction.atomic():
+                return _accept(actor, assistance_id, now)
+        except AlreadyAccepted:
+            status, holder_id = selectors.standing_of_offered(actor, assistance_id)
+        except IntegrityError as error:
+            if not violates(error, ONE_OPEN_JOB):
+                raise
+            raise AssistantBusy from None
+    if status != Status.ACCEPTED or holder_id != actor.id:
+        raise _gone(status)
+    return Assistance.objects.get(pk=assistance_id)
 
 
 def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
-    status = selectors.status_of_offered(actor, assistance_id)
-    if status != Status.REQUESTED:
-        raise AlreadyAccepted(current_status=status)
-    offer = selectors.get_offer_to(actor, assistance_id)
+    offer = selectors.get_offer_to(actor, assistance_id, lock=True)
     assistance = offer.assistance
-    if assistance.status != Status.REQUESTED:  # taken between the two looks
-        raise AlreadyAccepted(current_status=assistance.status)
+    if assistance.status != Status.REQUESTED:
+        raise AlreadyAccepted
     if offer.status != OfferStatus.OPEN:
         raise OfferGone
     obstacle, service_type = obstacle_at_claim(assistance, assistant_id=actor.id, now=now)
