@@ -45,7 +45,8 @@ def booking_by(client: Member, shop: Member, start: datetime = START) -> Callabl
 
 
 def outcomes(calls: list[Callable[[], Any]]) -> Counter[str]:
-    """All at once, in as many connections as the pool has."""
+    """What becomes of each. Six are in flight at any moment, as many as a process has connections to spare; whoever is
+    answered makes room for the next."""
 
     def one_by_one(part: list[Callable[[], Any]]) -> list[str]:
         found = []
@@ -72,6 +73,8 @@ def remove_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestBookingAtOnce:
     def test_two_hundred_clients_one_winner(self, shop: Member) -> None:
+        """Six at a time. All two hundred requests at once, over HTTP and over and over: `tests/faults/slots.py`, in
+        `./callout soak`."""
         clients = [make_member("client", now=NOW) for _ in range(CLIENTS)]
         results = outcomes([booking_by(client, shop) for client in clients])
         assert results == {"done": 1, "slot_taken": CLIENTS - 1}
