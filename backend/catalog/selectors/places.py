@@ -61,9 +61,12 @@ class Where:
             found.add(f"{distance} <= least(%s, 1000 * coalesce(p.service_radius_km, {OWN_RADIUS_KM}))", *values, reach)
         if self.free is not None:
             is_free, values = self._is_free(self.free)
+            # Not by groups: most have one calendar, and who is free at it, or was never told of, is free.
+            calendars = "(SELECT o.provider_id FROM catalog_calendar_openings AS o WHERE"
             found.add(
-                "p.user_id NOT IN (SELECT o.provider_id FROM catalog_calendar_openings AS o"
-                f" GROUP BY o.provider_id HAVING NOT bool_or({is_free}))",
+                f"(p.user_id NOT IN {calendars} o.place = 0 AND NOT ({is_free}))"
+                f" OR p.user_id IN {calendars} o.place > 0 AND {is_free}))",
+                *values,
                 *values,
             )
             if self.now is not None and self.free[0] <= self.now:
