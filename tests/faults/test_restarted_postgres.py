@@ -13,7 +13,7 @@ class TestRestartedPostgres:
     def test_costs_a_hundredth_of_the_requests_at_most(self, field: Field) -> None:
         """O3: under forty requests a second; none is a 500, and whatever was acknowledged is there.
 
-        Should be red with connections lent without a look at whether they still live; not seen for that reason yet.
+        Red with: connections lent without a look at whether they still live (7 of 583 were told to try again, not 3).
         """
         asyncio.run(self._restart(field))
 
@@ -25,6 +25,8 @@ class TestRestartedPostgres:
             stopping = asyncio.Event()
             probing = asyncio.create_task(prober.run(stopping))
             await asyncio.sleep(3)
+            # Connections for every thread of the backends: all of them are dead in a moment.
+            await asyncio.gather(*(asker.call("GET", "/me/") for _ in range(100)))
             struck_at = time.monotonic()
             await run.strike(faults.restart_postgres())
             await asyncio.sleep(max(0, struck_at + 12 - time.monotonic()))
