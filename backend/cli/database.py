@@ -95,7 +95,7 @@ def grant(connection: psycopg.Connection[Any], app_role: str) -> None:
     role = sql.Identifier(app_role)
     if not app_role or connection.info.user == app_role:
         return
-    append_only = [model._meta.db_table for model in apps.get_models() if getattr(model, "append_only", False)]
+    append_only = [model for model in apps.get_models() if getattr(model, "append_only", False)]
     statements = [
         "GRANT USAGE ON SCHEMA public TO {role}",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
@@ -107,9 +107,12 @@ def grant(connection: psycopg.Connection[Any], app_role: str) -> None:
     with connection.transaction():
         for statement in statements:
             connection.execute(sql.SQL(statement).format(role=role))
-        for table in append_only:
-            revoke = sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}")
-            connection.execute(revoke.format(sql.Identifier(table), role))
+        for model in append_only:
+            table = sql.Identifier(model._meta.db_table)
+            connection.execute(sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(table, role))
+            for column in getattr(model, "forgettable", ()):
+                allow = sql.SQL("GRANT UPDATE ({}) ON {} TO {}")
+                connection.execute(allow.format(sql.Identifier(column), table, role))
 
 
 if __name__ == "__main__":

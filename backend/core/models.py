@@ -109,6 +109,8 @@ class StateChange(models.Model):
     """One step in the life of a thing: who moved it, when, from what to what, and why."""
 
     append_only = True
+    forgettable = ("reason",)
+    """Somebody's words, which go with their account; the step itself stays as it was."""
 
     reference = models.CharField(max_length=40)
     version = models.PositiveIntegerField()
@@ -122,6 +124,7 @@ class StateChange(models.Model):
     class Meta:
         db_table = "core_state_change"
         constraints = [models.UniqueConstraint(fields=["reference", "version"], name="state_change_once_per_version")]
+        indexes = [models.Index(fields=["by_id"], condition=~models.Q(reason=""), name="state_change_reasons")]
 
 
 class AuditRow(models.Model):

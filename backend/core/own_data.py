@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from backend.core import personal_data
-from backend.core.models import AuditRow, IdempotentAnswer
+from backend.core.models import AuditRow, IdempotentAnswer, StateChange
 from backend.core.personal_data import Part, rows_of
 
 
@@ -14,7 +14,9 @@ def export(user_id: int) -> Iterator[Part]:
 
 
 def erase(*, user_id: int, now: datetime) -> None:
-    """Who did what stays, by ids: the history of the platform. The answers hold what the person saw."""
+    """Who did what stays, by ids: the history of the platform, without their words why. The answers hold what the
+    person saw."""
+    StateChange.objects.filter(by_id=user_id).exclude(reason="").update(reason="")
     IdempotentAnswer.objects.filter(user_id=user_id).delete()
 
 

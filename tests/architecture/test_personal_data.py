@@ -21,7 +21,6 @@ ELSEWHERE = {
     "accounts.Code": "keeps an address for a day, so that it is not written to more often; then it is purged",
     "accounts.RecoveryCode": "digests that go with the second factor; the export says that there is one",
     "catalog.ProviderStanding": "sums of what others said of a provider, without a word of it",
-    "core.StateChange": "the history of things: who moved them, by id alone",
 }
 """Tables with keys of people that their module's registration does not name."""
 NO_PERSON = {

@@ -73,9 +73,9 @@ class TestDeleteMe:
         known = {name: personal_data._holders[name] for name in ("core", "accounts")}
         monkeypatch.setattr(personal_data, "_holders", known)
         # who asks; own row, second factor; row held, farewell, sessions ended, event, audit; row, devices, delays,
-        # sessions, tokens, invitations, factor, identities, addresses, assistant, skills, row; answers; audit;
+        # sessions, tokens, invitations, factor, identities, addresses, assistant, skills, row; answers, reasons; audit;
         # savepoint
-        with django_assert_num_queries(26):
+        with django_assert_num_queries(27):
             assert delete(api, amel, password=PASSWORD).status == 204
         assert User.objects.values().get() == {
             "id": amel.id,

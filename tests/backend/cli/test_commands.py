@@ -89,6 +89,9 @@ class TestMigrate:
             assert rights == (True, True, False, False)
             others = owner.execute("SELECT has_table_privilege('callout_app', 'core_job', 'UPDATE')").fetchone()
             assert others == (True,)
+            column = "has_column_privilege('callout_app', 'core_state_change', %s, 'UPDATE')"
+            words = owner.execute(f"SELECT {column}, {column}, {column}", ["reason", "by_id", "to_status"]).fetchone()
+            assert words == (True, False, False)
             tables = owner.execute("SELECT has_schema_privilege('callout_app', 'public', 'CREATE')").fetchone()
             assert tables == (False,)
 
