@@ -1,4 +1,4 @@
-"""`python -m worker.jobs [--queues critical,bulk] [--threads N]`: the workers that run background jobs."""
+"""`python -m worker.jobs [--queues critical,prompt,bulk] [--threads N]`: the workers that run background jobs."""
 
 import argparse
 import sys
@@ -13,18 +13,20 @@ from worker.process import set_up
 def threads_of(arguments: Sequence[str]) -> dict[Queue, int]:
     """How many threads to run for each queue. Ends the process with a sentence when the arguments are wrong."""
     parser = argparse.ArgumentParser(prog="python -m worker.jobs", description="Runs background jobs.")
-    parser.add_argument("--queues", type=_queues, default=tuple(Queue), metavar="critical,bulk", help="default: both")
+    parser.add_argument(
+        "--queues", type=_queues, default=tuple(Queue), metavar="critical,prompt,bulk", help="default: all"
+    )
     parser.add_argument(
         "--threads",
         type=int,
         choices=range(1, 65),
         metavar="N",
         default=environment().worker_threads,
-        help="for critical jobs, 1 to 64; bulk jobs get half as many (default: WORKER_THREADS, or 8)",
+        help="for critical jobs, 1 to 64; prompt and bulk jobs get half as many each (default: WORKER_THREADS, or 8)",
     )
     asked = parser.parse_args(arguments)
     halved = max(1, asked.threads // 2)
-    return {queue: halved if queue is Queue.BULK else asked.threads for queue in asked.queues}
+    return {queue: asked.threads if queue is Queue.CRITICAL else halved for queue in asked.queues}
 
 
 def _queues(text: str) -> tuple[Queue, ...]:

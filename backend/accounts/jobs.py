@@ -9,13 +9,13 @@ from backend.core.timetable import every
 from shared_contracts.jobs import Queue
 
 
-@outside_job("accounts.send_code", max_attempts=6)
+@outside_job("accounts.send_code", queue=Queue.PROMPT, max_attempts=6)
 def send_code(*, now: datetime, key: str, code_id: str, **_: object) -> OutsideCall | None:
     """Make a code and send it to whom it was asked for."""
     return codes.prepare(code_id=UUID(code_id), key=key, now=now)
 
 
-@outside_job("accounts.send_notice")
+@outside_job("accounts.send_notice", queue=Queue.PROMPT)
 def send_notice(
     *, key: str, user_id: int, kind: notices.Kind, to: str | None = None, language: str | None = None, **_: object
 ) -> OutsideCall | None:
@@ -23,7 +23,7 @@ def send_notice(
     return notices.prepare(user_id=user_id, kind=kind, to=to, language=language, key=key)
 
 
-@outside_job("accounts.send_invitation")
+@outside_job("accounts.send_invitation", queue=Queue.PROMPT)
 def send_invitation(*, now: datetime, key: str, invitation_id: int, **_: object) -> OutsideCall | None:
     """Tell an e-mail address that it is invited."""
     return invitations.prepare(invitation_id=invitation_id, key=key, now=now)

@@ -12,7 +12,7 @@ OPEN = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backe
 
 WORKER_SPARE = 3
 """Beside one for each thread: for renewing leases and for the health page."""
-RELAY_POOL = 8
+RELAY_POOL = 9
 RELAY_OWN = 1
 """The session that holds the partitions; it never comes from a pool."""
 OTHERS = 3
@@ -20,8 +20,8 @@ OTHERS = 3
 
 
 def worker_threads(settings: Environment) -> int:
-    """The threads of one worker process for both queues: bulk jobs get half as many as critical ones."""
-    return settings.worker_threads + max(1, settings.worker_threads // 2)
+    """The threads of one worker process for its queues: prompt and bulk jobs get half as many as critical ones."""
+    return settings.worker_threads + 2 * max(1, settings.worker_threads // 2)
 
 
 def budget(settings: Environment) -> dict[str, int]:

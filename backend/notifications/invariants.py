@@ -37,7 +37,7 @@ must_hold(
     SELECT delivery.id, delivery.channel, delivery.due_at FROM notifications_delivery AS delivery
     WHERE delivery.status = 'queued' AND NOT EXISTS (
         SELECT FROM core_job AS job
-        WHERE job.name = 'notifications.deliver' AND job.status = 'pending'
+        WHERE job.name IN ('notifications.deliver', 'notifications.deliver_to_many') AND job.status = 'pending'
             AND (job.arguments ->> 'delivery_id')::bigint = delivery.id
     )
     """,

@@ -168,7 +168,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "T6": ("tests/worker/test_jobs.py::TestRunner::test_gives_up_a_job_that_ends_every_worker",),
     "T7": (f"{FAULTS}/test_redis_matrix.py::TestWithoutRedis", f"{CORE}/test_outbox.py::TestOutsideATransaction"),
     "T8": ("tests/backend/cli/test_stack.py::TestStack", "tests/worker/test_processes.py::TestProcess"),
-    "T9": ("tests/worker/test_dispatching.py::TestFullCircle::test_does_not_let_bulk_work_delay_critical_work",),
+    "T9": ("tests/worker/test_dispatching.py::TestFullCircle::test_does_not_let_bulk_work_delay_other_work",),
     # Red with: read and write of a limit in two steps; the first of the hops believed.
     "L1": (f"{CORE}/test_limits.py::TestCheck", f"{CORE}/test_middleware.py::TestRateLimits"),
     "L2": (f"{CORE}/test_pagination.py::TestPaginate",),

@@ -29,7 +29,7 @@ from worker.relay.partitions import LOCKS
 from worker.relay.wakeups import Wakeups
 from worker.running import Runner
 
-NAME, BULK_NAME = "tests.trace", "tests.trace_in_bulk"
+NAME, PROMPT_NAME, BULK_NAME = "tests.trace", "tests.trace_promptly", "tests.trace_in_bulk"
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,8 @@ def _known(known_jobs: None, spine: None) -> None:
     @jobs.job(NAME)
     def trace(*, number: int = 0, **_: object) -> None:
         leave_a_trace(str(number))
+
+    jobs.job(PROMPT_NAME, queue=Queue.PROMPT)(trace)
 
     @jobs.job(BULK_NAME, queue=Queue.BULK)
     def trace_in_bulk(*, seconds: float = 0, **_: object) -> None:
@@ -62,7 +64,7 @@ def forget_messages(client: redis.Redis) -> None:
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    pool = Pool({Queue.CRITICAL: 2, Queue.BULK: 1}, Runner().run)
+    pool = Pool({Queue.CRITICAL: 2, Queue.PROMPT: 1, Queue.BULK: 1}, Runner().run)
     pool.start()
     yield pool
     pool.stop()
@@ -225,13 +227,14 @@ class TestFullCircle:
                 took.append(time.monotonic() - began)
         assert sorted(took)[5] < 0.6
 
-    def test_does_not_let_bulk_work_delay_critical_work(self, pool: Pool) -> None:
-        bulk, critical = dispatching(Queue.BULK), dispatching()
+    @pytest.mark.parametrize(("queue", "name"), [(Queue.CRITICAL, NAME), (Queue.PROMPT, PROMPT_NAME)])
+    def test_does_not_let_bulk_work_delay_other_work(self, pool: Pool, queue: Queue, name: str) -> None:
+        bulk, quicker = dispatching(Queue.BULK), dispatching(queue)
         for _ in range(20):
             write_job(BULK_NAME, seconds=0.2)
-        with running(bulk.run, critical.run):
+        with running(bulk.run, quicker.run):
             until(lambda: JobRow.objects.filter(lease_until__gt=now()).exists())
-            job_id = write_job(NAME)
+            job_id = write_job(name)
             until(lambda: JobRow.objects.get(pk=job_id).status == "done", seconds=0.6)
             JobRow.objects.filter(queue=Queue.BULK).update(status="dead")
 

@@ -125,14 +125,14 @@ class TestWorkerProcess:
         JobRow.objects.update(sent_at=now())
         send(make_broker(), Queue.BULK, job_id)
         until(lambda: JobRow.objects.get().status == "done")
-        assert (ready["threads"], ready["running"]) == ({"critical": 2, "bulk": 1}, 0)
+        assert (ready["threads"], ready["running"]) == ({"critical": 2, "prompt": 1, "bulk": 1}, 0)
         code, _, said = worker.end()
         assert code == 0, said
 
 
 class TestThreadsOf:
-    def test_gives_bulk_work_half(self) -> None:
-        assert threads_of(["--threads", "5"]) == {"critical": 5, "bulk": 2}
+    def test_gives_all_but_critical_work_half(self) -> None:
+        assert threads_of(["--threads", "5"]) == {"critical": 5, "prompt": 2, "bulk": 2}
         assert threads_of(["--queues", "bulk", "--threads", "1"]) == {"bulk": 1}
 
     @pytest.mark.parametrize("arguments", [["--threads", "0"], ["--threads", "many"], ["--queues", "fast"]])

@@ -216,6 +216,7 @@ CASES: Mapping[str, Case] = {
     "notifications.read_messages": Case(_read_message),
     "notifications.tell": Case(_announcement),
     "notifications.deliver": Case(_delivery, calls=1, volatile=frozenset({"attempts"})),
+    "notifications.deliver_to_many": Case(_delivery, calls=1, volatile=frozenset({"attempts"})),
     "notifications.write_daily_email": Case(_daily_email),
     "notifications.purge": Case(_nothing, after=AGES),
     "dispatch.offer_next_wave": Case(_next_wave),

@@ -23,7 +23,7 @@ BACKLOG_SECONDS = 0.05
 """After something was sent: more may be due than fitted, and nobody wakes the relay when a worker has finished."""
 COUNT_THREADS_SECONDS = 1
 
-LOCK = {Queue.CRITICAL: PRESENCE + 1, Queue.BULK: PRESENCE + 2}
+LOCK = {Queue.CRITICAL: PRESENCE + 1, Queue.BULK: PRESENCE + 2, Queue.PROMPT: PRESENCE + 3}
 """Advisory locks, for a transaction each: one relay at a time hands out the jobs of a queue."""
 
 # Out is what a worker holds, or was sent so recently that it may be on its way. What is due and not out is sent: new

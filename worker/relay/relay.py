@@ -22,7 +22,7 @@ from worker.relay.wakeups import Wakeups
 def serve() -> int:
     """Run until a signal comes (0) or a part fails (1)."""
     process = Process()
-    events, critical, bulk = threading.Event(), threading.Event(), threading.Event()
+    events, jobs = threading.Event(), {queue: threading.Event() for queue in Queue}
     publishing = Publishing()
     numbering = Numbering(publishing=publishing, wake=events)
     report_eviction()
@@ -35,11 +35,11 @@ def serve() -> int:
     process.start("health", listen(environment().relay_health_port, report).run)
     process.start("publishing", publishing.run)
     process.start("numbering", numbering.run)
-    process.start("dispatching-critical", Dispatching(Queue.CRITICAL, wake=critical).run)
-    process.start("dispatching-bulk", Dispatching(Queue.BULK, wake=bulk).run)
+    for queue, wake in jobs.items():
+        process.start(f"dispatching-{queue}", Dispatching(queue, wake=wake).run)
     process.start("positions", Positions(record_positions).run)
     process.start("timetable", timetable.run)
-    process.start("wakeups", Wakeups({b"events": (events,), b"jobs": (critical, bulk)}).run)
+    process.start("wakeups", Wakeups({b"events": (events,), b"jobs": tuple(jobs.values())}).run)
     code = process.wait()
     process.stop()
     return code

@@ -121,7 +121,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=80)),
-                ("queue", models.CharField(choices=[("critical", "critical"), ("bulk", "bulk")], max_length=8)),
+                (
+                    "queue",
+                    models.CharField(
+                        choices=[("critical", "critical"), ("prompt", "prompt"), ("bulk", "bulk")], max_length=8
+                    ),
+                ),
                 ("arguments", models.JSONField()),
                 ("request_id", models.CharField(max_length=64)),
                 (

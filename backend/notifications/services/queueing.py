@@ -13,6 +13,9 @@ from backend.notifications.services.choices import quiet_until, wants
 from backend.notifications.states import DeliveryStatus
 from backend.notifications.values import Channel, Kind
 
+FEW = 20
+"""Who are told together by no more than so many are told before the many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -33,14 +36,15 @@ def send_out(kind: Kind, outgoing: Sequence[Outgoing], *, now: datetime, begin_a
             delivery.due_at = max(delivery.due_at, begin_at + place * pause)
     _have_gathered([one for one in deliveries if one.status == DeliveryStatus.WAITING], now=now)
     Delivery.objects.bulk_create(deliveries)
-    queue([one for one in deliveries if one.status == DeliveryStatus.QUEUED], now=now)
+    queued = [one for one in deliveries if one.status == DeliveryStatus.QUEUED]
+    queue(queued, now=now, to_many=begin_at is not None or len(outgoing) > FEW)
 
 
-def queue(deliveries: Collection[Delivery], *, now: datetime) -> None:
-    """A job for each of these, when it is due."""
+def queue(deliveries: Collection[Delivery], *, now: datetime, to_many: bool = False) -> None:
+    """A job for each of these, when it is due; those to many let the others pass."""
     calls = [(delivery.due_at, {"delivery_id": delivery.pk}) for delivery in deliveries]
     if calls:
-        enqueue_all("notifications.deliver", calls, now=now)
+        enqueue_all("notifications.deliver_to_many" if to_many else "notifications.deliver", calls, now=now)
 
 
 def _devices(kind: Kind, outgoing: Sequence[Outgoing]) -> Mapping[int, list[int]]:

@@ -96,7 +96,7 @@ class TestBadSettings:
     def test_more_connections_than_postgresql_lets_in_stop_the_start(self) -> None:
         told = run("backend", DATABASE_URL=os.environ["DATABASE_URL"], BACKEND_REPLICAS="20")
         assert (told.returncode, told.stderr.count("\n")) == (1, 1)
-        assert told.stderr.startswith("The processes may open 347 connections (backend 320, ")
+        assert told.stderr.startswith("The processes may open 352 connections (backend 320, ")
 
     def test_the_sidecar_itself_refuses_a_private_key(self) -> None:
         """Also when nobody took it away before, as `./callout run` does."""

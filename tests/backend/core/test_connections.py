@@ -16,7 +16,7 @@ class TestConnections:
         asked = settings(
             backend_replicas=2, backend_workers=3, database_pool_size=5, worker_threads=1, relay_replicas=2
         )
-        assert connections.budget(asked) == {"backend": 30, "worker": 1 + 1 + 3, "relay": 18, "others": 3}
+        assert connections.budget(asked) == {"backend": 30, "worker": 1 + 1 + 1 + 3, "relay": 20, "others": 3}
 
     def test_what_fits_is_let_in_to_the_last_connection(self) -> None:
         needed = sum(connections.budget(settings()).values())
@@ -24,7 +24,7 @@ class TestConnections:
         sentence = connections.shortage(settings(), needed - 1)
         assert sentence is not None
         assert sentence.startswith(
-            f"The processes may open {needed} connections (backend 16, worker 15, relay 9, others 3)"
+            f"The processes may open {needed} connections (backend 16, worker 19, relay 10, others 3)"
         )
 
     def test_allowed_is_what_postgresql_keeps_for_such_as_us(self) -> None:
@@ -36,5 +36,5 @@ class TestConnections:
         """Migrating runs it, and so does every start of the platform."""
         call_command("check", databases=["default"])
         monkeypatch.setattr("backend.core.checks.environment", lambda: settings(backend_replicas=9))
-        with pytest.raises(CommandError, match=r"may open 171 connections .* lets 97 in"):
+        with pytest.raises(CommandError, match=r"may open 176 connections .* lets 97 in"):
             call_command("check", databases=["default"])

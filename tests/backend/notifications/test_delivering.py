@@ -12,7 +12,7 @@ from backend.accounts.models import User
 from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from backend.core.models import AuditRow, JobRow
 from backend.notifications.models import Bounce, Delivery, Notification, Preferences
-from backend.notifications.services import delivering, gathering, telling
+from backend.notifications.services import delivering, gathering, queueing, telling
 from backend.notifications.services.telling import tell
 from backend.notifications.services.unsubscribing import link_for
 from backend.notifications.values import NotificationType, Telling
@@ -604,3 +604,16 @@ class TestFanOut:
         assert Notification.objects.count() == 7
         due = Delivery.objects.order_by("notification__user_id").values_list("due_at", flat=True)
         assert list(due) == [at.now + timedelta(seconds=n / 50) for n in range(7)]
+        sending = JobRow.objects.filter(name__startswith="notifications.deliver").values_list("name", "queue")
+        assert list(sending) == [("notifications.deliver_to_many", "bulk")] * 7
+
+    def test_what_is_for_a_few_does_not_wait_behind_what_is_for_many(
+        self, member: MakeMember, at: Moment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queueing, "FEW", 2)
+        people = [member(email_verified_at=at.now).id for _ in range(3)]
+        for few in (people[:2], people):
+            one = Telling(NotificationType.ANNOUNCEMENT, few, {"title": "News", "text": "…"})
+            telling.tell(one, source=f"event:{len(few)}", now=at.now)
+        sending = JobRow.objects.filter(name__startswith="notifications.deliver").order_by("pk")
+        assert list(sending.values_list("queue", flat=True)) == ["prompt"] * 2 + ["bulk"] * 3
