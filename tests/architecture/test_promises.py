@@ -71,7 +71,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "tests/contracts/test_hostile_values.py::TestBodies::test_a_value_that_does_not_fit_is_refused",
         f"{CORE}/test_money.py::TestMoney",
     ),
-    "I5": ("tests/backend/media/test_photos.py::TestSetMyPhoto",),
+    "I5": (
+        "tests/backend/media/test_photos.py::TestSetMyPhoto",
+        "tests/backend/media/test_decoding.py::TestLimits",
+        "tests/backend/media/test_decoding.py::TestOneAtATime",
+    ),
     "I6": (
         "tests/backend/media/test_photos.py::TestSetMyPhoto",
         "tests/backend/media/test_documents.py::TestAddDocument",
