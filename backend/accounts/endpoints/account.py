@@ -133,8 +133,9 @@ def login_with_google(request: HttpRequest, payload: OpenIdLoginIn) -> dict[str,
     """Sign in with a Google ID token, or one of another issuer that is set up here.
 
     Its e-mail address must be verified there. It signs in the account that it is linked to, or links it to the account
-    that has verified the same address, or creates a client. An account that has the address and never verified it
-    becomes theirs: its password, sessions, second factor and phone number are gone.
+    that has the same address, or creates a client. Linking ends the sessions and the password that the account had; a
+    code is wanted first where two-factor sign-in is on. An account that never verified the address becomes theirs: its
+    second factor and phone number are gone, too.
     """
     user, tokens = openid.sign_in_with_openid(
         provider=payload.provider,

@@ -1,13 +1,13 @@
 """Signing in with an account elsewhere: Google, or any other issuer of OpenID Connect that the settings name.
 
-The link is the issuer and its subject. An e-mail address makes a link once, and only to an account that has proved the
-same address. An account that has not may be somebody else's, who waits for the owner of the address to come: the owner
-gets it, and everything that could sign the other one in ends there.
+The link is the issuer and its subject. An e-mail address makes a link once, and whoever makes it starts anew: the
+sessions and the password that the account had are gone. That is all where it has proved the same address. An account
+that has not may be somebody else's, who waits for the owner of the address to come: the owner gets it, and everything
+else that could sign the other one in ends there, too.
 """
 
 import hashlib
 from datetime import datetime
-from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.db import connection, transaction
@@ -88,7 +88,7 @@ def _wait_for_twins(claims: Claims) -> None:
 def _create(claims: Claims, *, now: datetime) -> User:
     account = NewAccount(roles=[Role.CLIENT], name=claims.name, email=claims.email)
     user = add_user(account=account, encoded=make_password(None), now=now)
-    return _keep(user, claims, how="created", changes={}, now=now)
+    return _keep(user, claims, how="created", now=now)
 
 
 def _hold(user: User) -> None:
@@ -103,15 +103,18 @@ def _link(user: User, claims: Claims, *, now: datetime) -> User:
         user = lock_active(user.pk)
     except NotFound:
         raise InvalidCredentials from None
+    # Whoever knew the password may be no more than that: a guest since before the owner came (A9).
+    save_changes(user, {"password": make_password(None)}, now=now)
     if user.owns_email:
+        end_all_sessions(actor=None, user_id=user.pk, reason="identity_linked", now=now)
         notify(user_id=user.pk, kind="identity_linked", now=now)
-        return _keep(user, claims, how="linked", changes={}, now=now)
+        return _keep(user, claims, how="linked", now=now)
     end_all_sessions(actor=None, user_id=user.pk, reason="address_proved_by_another", now=now)
     shut_out_strangers(user, proved="email", now=now)
-    return _keep(user, claims, how="taken_over", changes={"password": make_password(None)}, now=now)
+    return _keep(user, claims, how="taken_over", now=now)
 
 
-def _keep(user: User, claims: Claims, *, how: str, changes: dict[str, Any], now: datetime) -> User:
+def _keep(user: User, claims: Claims, *, how: str, now: datetime) -> User:
     ExternalIdentity.objects.create(user=user, issuer=claims.issuer, subject=claims.subject, created_at=now)
     audit.record(
         actor=None,
@@ -122,6 +125,6 @@ def _keep(user: User, claims: Claims, *, how: str, changes: dict[str, Any], now:
     )
     if not user.owns_email:
         proved = {"is_verified": True, "email_verified_at": now, "email_proved_apart": False}
-        save_changes(user, {**changes, **proved}, now=now)
+        save_changes(user, proved, now=now)
         grant_for_verified_email(user=user, now=now)
     return user

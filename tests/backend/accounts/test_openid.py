@@ -19,7 +19,7 @@ from backend.accounts.models import ExternalIdentity, Invitation, SecondFactor, 
 from backend.accounts.services import openid, openid_tokens
 from backend.accounts.services.passwords import hash_password
 from backend.core.environment import OpenIdProvider, environment
-from backend.core.models import AuditRow, JobRow
+from backend.core.models import AuditRow, EventRow, JobRow
 from tests.backend.accounts.support import PASSWORD, form
 from tests.backend.accounts.support import everything as tables
 from tests.conftest import Moment
@@ -317,15 +317,24 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 class TestLinking:
-    def test_goes_to_the_account_that_has_proved_the_same_address(
+    def test_goes_to_the_account_that_has_proved_the_same_address_and_ends_what_it_had(
         self, api: Api, issuer: Issuer, at: Moment, member: Callable[..., Member]
     ) -> None:
-        me = member(email="amel@EXAMPLE.org", email_verified_at=at.now, password=hash_password(PASSWORD))
+        """A9: on a safe link, too, all old sessions and the password die. Seen red when either of them stayed."""
+        me = member(email="amel@EXAMPLE.org", email_verified_at=at.now, phone_number="+213550123456")
+        password = {"identifier": "amel@example.org", "password": PASSWORD}
+        User.objects.filter(pk=me.id).update(password=hash_password(PASSWORD))
+        old = api.post("/auth/login/", password).body
         answer = sign_in(api, token(claims(at)))
-        assert answer.body["user"]["id"] == me.id
-        # Password and sessions stay.
-        assert api.as_(me).get("/me/").status == 200
-        assert api.post("/auth/login/", {"identifier": "amel@example.org", "password": PASSWORD}).status == 200
+        assert (answer.body["user"]["id"], answer.body["user"]["phone_number"]) == (me.id, "+213550123456")
+        assert [api.as_(me).get("/me/").code, api.with_token(old["access"]).get("/me/").code] == ["invalid_token"] * 2
+        assert api.post("/auth/token/refresh/", {"refresh": old["refresh"]}).status == 401
+        assert api.post("/auth/login/", password).code == "invalid_credentials"
+        ended = EventRow.objects.get(room=f"user:{me.id}", type="session.ended")
+        assert ended.data == '{"session_id":null,"reason":"identity_linked"}'
+        assert api.with_token(answer.body["access"]).get("/me/").status == 200
+        again = sign_in(api, token(claims(at)))  # what is linked is signed in and ends nothing
+        assert api.with_token(answer.body["access"]).get("/me/").status == again.status == 200
         assert AuditRow.objects.get(action="accounts.identity_linked").changes["how"] == "linked"
         (notice,) = JobRow.objects.filter(name="accounts.send_notice").values_list("arguments", flat=True)
         assert notice == {"user_id": me.id, "kind": "identity_linked", "to": None}
