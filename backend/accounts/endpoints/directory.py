@@ -22,6 +22,7 @@ from backend.accounts.schemas.directory import (
     SessionOut,
 )
 from backend.accounts.services import addresses, ending
+from backend.accounts.services.uniqueness import CHECKS
 from backend.core import auth, clock
 from backend.core.idempotency import idempotent
 from backend.core.limits import Limit, enforce, whose_address
@@ -30,14 +31,13 @@ from backend.core.pagination import PageIn, paginate
 from backend.core.request_context import client_address
 from backend.core.schemas import Id, Page, Text
 
-AVAILABILITY = Limit("availability", 10, 60, strict=True)
 DIRECTORY = Limit("directory", 120, 60)
 
 
 @router.get("/auth/availability/", response=AvailabilityOut, auth=None, operation_id="readAvailability")
 def read_availability(request: HttpRequest, asked: Query[AvailabilityIn]) -> dict[str, bool]:
     """Whether a username or an e-mail address is still free. Ten questions a minute from one network."""
-    enforce(AVAILABILITY, whose_address(client_address()))
+    enforce(CHECKS, whose_address(client_address()))
     return {"is_available": selectors.is_free(username=asked.username, email=asked.email)}
 
 

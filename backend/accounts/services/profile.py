@@ -14,7 +14,7 @@ from backend.accounts.services.codes import ask_if_allowed
 from backend.accounts.services.names import names_of
 from backend.accounts.services.notices import notify
 from backend.accounts.services.proof import prove
-from backend.accounts.services.uniqueness import decided_by_the_database
+from backend.accounts.services.uniqueness import count_new_contact, decided_by_the_database
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, PreconditionFailed
@@ -66,15 +66,19 @@ def change_profile(
 
     `location` is a Point or None. `wanted_versions` None accepts any present version. Raises PreconditionFailed,
     EmailTaken, PhoneTaken, UsernameTaken, or a 422; ProofRequired when the e-mail address or phone number changes
-    without the password or a sign-in less than five minutes old.
+    without the password or a sign-in less than five minutes old, and RateLimited when that is tried too often: whether
+    another has the new one is in the answer.
     """
     if unknown := set(changes) - CHANGEABLE:
         raise ValueError(f"not changeable: {unknown}")
     if not CONTACTS.isdisjoint(changes):
         user = get_own(actor)
-        if any(getattr(user, name) != changes[name] for name in CONTACTS & set(changes)):
+        new = [changes[name] for name in CONTACTS & set(changes) if getattr(user, name) != changes[name]]
+        if new:
             # A password is hashed in no transaction.
             prove(actor=actor, user=user, password=password, now=now)
+        for _ in filter(None, new):
+            count_new_contact(user_id=user.pk)
     return _change(actor, changes, wanted_versions, now=now)
 
 

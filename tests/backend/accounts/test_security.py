@@ -101,6 +101,31 @@ class TestChangeOfContacts:
         user = User.objects.get(pk=amel.id)
         assert (user.is_verified, user.email_verified_at) == (False, None)
 
+    def test_finds_no_accounts_by_trying(
+        self, api: Api, amel: Member, at: Moment, member: MakeMember, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A7: whoever would learn what others have by 409 is stopped, by account and by network, also at what is free.
+        Seen red without each of the two limits, and when only changes that were made counted."""
+        changed = environment().model_copy(update={"rate_limits": True})
+        monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
+        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:contacts:{amel.id}:{time.time_ns()}")
+        member(email="taken@example.org", phone_number="+213550000009")
+
+        def try_on(who: Member, changes: dict[str, str]) -> Answer:
+            return api.as_(who).with_headers(X_Request_ID="same").patch("/me/", changes)
+
+        taken: list[dict[str, str]] = [{"email": "TAKEN@example.org"}, {"phone_number": "+213550000009"}]
+        assert [try_on(amel, taken[turn % 2]).status for turn in range(5)] == [409] * 5
+        before = everything()
+        refused = [try_on(amel, changes) for changes in (taken[0], {"email": "free@example.org"}, taken[1])]
+        assert [(answer.status, answer.body) for answer in refused] == [(429, refused[0].body)] * 3
+        assert everything() == before
+        assert try_on(amel, {"city": "Oran", "email": "amel@example.org"}).status == 200
+        other = member(email="other@example.org")
+        assert [try_on(other, {"email": f"free{turn}@example.org"}).status for turn in range(5)] == [200] * 5
+        assert [try_on(member(), changes).status for changes in (*taken, {"email": "free@example.org"})] == [429] * 3
+        assert api.get("/auth/availability/", email="free@example.org").status == 429
+
 
 class TestRefreshReuse:
     def test_tells_the_owner(self, api: Api, at: Moment, mailoutbox: list[EmailMessage]) -> None:
