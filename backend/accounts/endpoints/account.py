@@ -253,8 +253,8 @@ def update_me(request: HttpRequest, response: HttpResponse, payload: ProfileIn, 
     """Change my profile; what is left out stays as it is.
 
     A new e-mail address or phone number must be verified again, and wants `current_password`, or a sign-in less
-    than five minutes old. One of the two must be left. Five new ones a day for an account, ten a minute from a network. With `name` alone, first
-    and last name follow it; with `first_name` or `last_name`, the whole name follows them.
+    than five minutes old. One of the two must be left. Five new ones a day for an account, ten a minute from a network.
+    With `name` alone, first and last name follow it; with `first_name` or `last_name`, the whole name follows them.
     """
     changes = payload.changes()
     if "location" in changes:
