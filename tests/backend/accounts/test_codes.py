@@ -349,21 +349,36 @@ class TestPasswordReset:
 class TestDiscovery:
     """Nobody learns whether an account exists (A7)."""
 
+    @pytest.mark.parametrize("by", ["email", "phone_number"])
     @pytest.mark.parametrize(
         ("path", "extra"),
         [
-            ("/auth/email/verification/", {}),
+            ("/auth/{channel}/verification/", {}),
             ("/auth/password/reset/", {}),
-            ("/auth/email/verify/", {"code": "012345"}),
+            ("/auth/{channel}/verify/", {"code": "012345"}),
             ("/auth/password/reset/confirm/", {"code": "012345", "new_password": NEW}),
         ],
     )
     def test_answers_and_costs_the_same(
-        self, api: Api, amel: Member, limited: None, monkeypatch: pytest.MonkeyPatch, path: str, extra: dict[str, str]
+        self,
+        api: Api,
+        amel: Member,
+        phones: Phones,
+        limited: None,
+        monkeypatch: pytest.MonkeyPatch,
+        path: str,
+        extra: dict[str, str],
+        by: str,
     ) -> None:
-        for email in (EMAIL, "none@example.org"):
-            ask(api, "/auth/password/reset/", email=email)
-            ask(api, "/auth/email/verification/", email=email)
+        """Planted, each by e-mail and by phone: a try that is counted only where there is an account, a hash only
+        there, and a request that is written only there."""
+        known, unknown = (EMAIL, "none@example.org") if by == "email" else (PHONE, "+213550999999")
+        channel = by.removesuffix("_number")
+        for address in (known, unknown):
+            ask(api, "/auth/password/reset/", **{by: address})
+            ask(api, f"/auth/{channel}/verification/", **{by: address})
+        # Who is there has a code, and who is not has none: else it would be no comparison.
+        assert set(Code.objects.exclude(digest=None).values_list("address", flat=True)) == {known}
         hashes: list[str] = []
         original = Argon2id.encode
 
@@ -373,9 +388,10 @@ class TestDiscovery:
 
         monkeypatch.setattr(Argon2id, "encode", counted)
         seen = []
-        for email in (EMAIL, "none@example.org"):
+        for address in (known, unknown):
             with CaptureQueriesContext(connection) as queries:
-                answer = api.with_headers(X_Request_ID="same").post(path, {"email": email, **extra})
+                body = {by: address, **extra}
+                answer = api.with_headers(X_Request_ID="same").post(path.format(channel=channel), body)
             statements = [" ".join(re.sub(r"'[^']*'|[^A-Za-z_ ]", "", query["sql"]).split())[:50] for query in queries]
             seen.append((answer.status, answer.body, answer.headers, statements, len(hashes)))
             hashes.clear()

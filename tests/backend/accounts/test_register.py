@@ -1,9 +1,11 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.hashers import check_password
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import AssistantProfile, Session, User
@@ -282,4 +284,26 @@ class TestRegisterRefuses:
         before = everything()
         answer = api.post("/auth/register/", {**form(roles=["assistant"]), **ASSISTANT_FIELDS, **fields})
         assert (answer.status, list(answer.fields)) == (422, [f"body.{wrong}"])
+        assert everything() == before
+
+
+class TestForms:
+    @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", MULTIPART_CONTENT])
+    def test_make_nobody_more_than_they_are(
+        self, api: Api, at: Moment, member: Callable[..., Member], kind: str
+    ) -> None:
+        """Mass assignment by bodies that are no JSON. Seen red when a form was read where JSON is wanted."""
+        me = api.as_(member(email="me@example.org"))
+        more = {"roles": "admin", "role": "admin", "is_staff": "true", "is_superuser": "1", "is_verified": "true"}
+        before = everything()
+        for who, method, path, fields in (
+            (api, "POST", "/auth/register/", form(roles="client")),
+            (me, "PATCH", "/me/", {"city": "Oran"}),
+            (me, "PUT", "/me/", {"name": "Amel", "email": "me@example.org"}),
+            (me, "POST", "/me/roles/", {}),
+        ):
+            sent = {**fields, **more}
+            body = encode_multipart(BOUNDARY, sent) if kind == MULTIPART_CONTENT else urlencode(sent).encode()
+            answer = who.raw(method, path, body, kind)
+            assert (answer.status, answer.code) == (415, "unsupported_media_type"), path
         assert everything() == before
