@@ -236,9 +236,24 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+def _settle_elsewhere(count: int) -> None:
+    """So many providers far away: of a few, reading all is the quickest way."""
+    common = {"created_at": AT, "updated_at": AT}
+    people = User.objects.bulk_create(
+        User(username=f"f{n}", email=f"f{n}@example.org", name="F", roles=["contractor"], password="!", **common)
+        for n in range(count)
+    )
+    x, y = project(Point(48.8, 2.3))
+    Provider.objects.bulk_create(
+        Provider(user=one, name="F", city="", is_listed=True, lat=48.8, lng=2.3, position=(x + n, y + n), **common)
+        for n, one in enumerate(people)
+    )
+
+
 class TestPlans:
     def test_words_places_and_providers_are_looked_up(self, town: random.Random, plans: list[str]) -> None:
         """Red without the condition that both indexes have, `is_shown` and `is_listed`."""
+        _settle_elsewhere(2000)
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_indexscan = off")  # a small table is soon read through any index
         search_services(ServiceSearch(search="alpha"), start=0, size=20)

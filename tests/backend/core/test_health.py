@@ -16,7 +16,7 @@ class TestHealth:
         body = answer.json()
         connections = body.pop("connections")
         assert 1 <= connections["open"] <= connections["allowed"]
-        assert connections["budget"] == 2 * 8 + (8 + 4 + 3) + (8 + 1) + 3
+        assert connections["budget"] == 2 * 8 + (8 + 4 + 4 + 3) + (9 + 1) + 3
         assert body == {
             "status": "ready",
             "postgresql": "up",
