@@ -12,6 +12,8 @@ from backend.core.geo import EARTH_RADIUS_M, WORLD_WIDTH, Point, project, projec
 
 _MINUTE = timedelta(minutes=1)
 _NO_NOTICE = 2**31 - 1
+UNTOLD_HORIZON = timedelta(days=365)
+"""How far ahead those can be booked of whom nothing was ever told: scheduling's terms of who never said anything."""
 _DISTANCE = f"""
 (2 * {EARTH_RADIUS_M} * asin(least(1, sqrt(
     power(sin(radians(p.lat - %s) / 2), 2)
@@ -61,14 +63,17 @@ class Where:
             found.add(f"{distance} <= least(%s, 1000 * coalesce(p.service_radius_km, {OWN_RADIUS_KM}))", *values, reach)
         if self.free is not None:
             is_free, values = self._is_free(self.free)
-            # Not by groups: most have one calendar, and who is free at it, or was never told of, is free.
             calendars = "(SELECT o.provider_id FROM catalog_calendar_openings AS o WHERE"
-            found.add(
-                f"(p.user_id NOT IN {calendars} o.place = 0 AND NOT ({is_free}))"
-                f" OR p.user_id IN {calendars} o.place > 0 AND {is_free}))",
-                *values,
-                *values,
-            )
+            if self.now is not None and self.free[0] > self.now + UNTOLD_HORIZON:
+                found.add(f"p.user_id IN {calendars} {is_free})", *values)
+            else:
+                # Not by groups: most have one calendar, and who is free at it, or was never told of, is free.
+                found.add(
+                    f"(p.user_id NOT IN {calendars} o.place = 0 AND NOT ({is_free}))"
+                    f" OR p.user_id IN {calendars} o.place > 0 AND {is_free}))",
+                    *values,
+                    *values,
+                )
             if self.now is not None and self.free[0] <= self.now:
                 found.add("false")
         return found

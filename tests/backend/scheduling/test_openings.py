@@ -94,15 +94,18 @@ class TestFreeInThisPeriod:
                     seen[expected] += 1
         assert min(seen[True], seen[False]) > 30, seen
 
-    def test_lists_nobody_for_what_has_passed(self, shop: Shop, api: Api) -> None:
-        """Nor who never said anything. Seen red with the moment of asking not looked at."""
-        service_id = service_of(shop)
+    def test_lists_nobody_for_what_has_passed_or_is_too_far(self, shop: Shop, api: Api) -> None:
+        """Nor who never said anything. Seen red with the moment of asking not looked at, and without their horizon."""
+        service_id, client = service_of(shop), shop.client()
         for at, expected in (
             (shop.now - HOUR, set()),
             (shop.now, set()),
             (shop.now + MINUTE, {service_id}),
+            (shop.now + timedelta(days=365), {service_id}),
+            (shop.now + timedelta(days=365) + MINUTE, set()),
         ):
             assert listed(api, at, at + HOUR) == expected, at
+            assert can_be_booked(shop, client, at, service_id) is bool(expected)
         assert not CalendarOpenings.objects.exists()
 
     def test_joins_no_two_chairs(self, shop: Shop, api: Api) -> None:
