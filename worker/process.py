@@ -11,6 +11,8 @@ import django
 import structlog
 from django.conf import settings
 
+from backend.core.starting import loading
+
 Part = Callable[[threading.Event], None]
 """What a thread does until the event is set; it looks at it several times a second."""
 
@@ -22,7 +24,8 @@ log = structlog.get_logger("callout.process")
 def set_up(*, connections: int) -> None:
     """Load Django, with so many pooled connections to PostgreSQL at most."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
-    django.setup()
+    with loading():
+        django.setup()
     settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = connections
 
 

@@ -16,6 +16,7 @@ from backend.cli.errors import UserError
 from backend.cli.log import Log
 from backend.cli.postman import collection
 from backend.cli.stack import Stack, home_folder, outer_environment, running_stack
+from backend.core.starting import loading
 
 
 def up(_args: argparse.Namespace) -> int:
@@ -80,7 +81,8 @@ def _set_up_django(env: Mapping[str, str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
     import django
 
-    django.setup()
+    with loading():
+        django.setup()
 
 
 def migrate(_args: argparse.Namespace) -> int:

@@ -10,12 +10,14 @@ from whitenoise import WhiteNoise
 
 from backend.core.environment import environment
 from backend.core.reception import Reception
+from backend.core.starting import loading
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
-django_application = WhiteNoise(get_wsgi_application())
-# Every address is loaded now: a mistake stops the start, and the first caller does not wait for it.
-importlib.import_module("backend.config.urls")
+with loading():
+    django_application = WhiteNoise(get_wsgi_application())
+    # Every address is loaded now: a mistake stops the start, and the first caller does not wait for it.
+    importlib.import_module("backend.config.urls")
 # The API pages' scripts and styles, from the package itself: nothing is fetched from another host.
 django_application.add_files(str(Path(ninja.__file__).parent / "static" / "ninja"), prefix="static/ninja/")
 

@@ -82,7 +82,9 @@ class Socket(asyncio.Protocol):
             self.send(b"40" + msgspec.json.encode({"token": self._token}))
         elif text[:2] == b"43":
             number, bracket, rest = text[2:].partition(b"[")
-            self.acks.pop(int(number)).set_result(msgspec.json.decode(bracket + rest))
+            ack = self.acks.pop(int(number))
+            if not ack.done():  # nobody waits for it any more
+                ack.set_result(msgspec.json.decode(bracket + rest))
         elif text.startswith(b'42["ready"'):
             self.opened.set_result(None)
         elif text.startswith((b"44", b'42["closing"')) and not self.opened.done():
