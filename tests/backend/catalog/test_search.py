@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries
@@ -16,6 +17,7 @@ from backend.catalog.selectors.places import Where
 from backend.catalog.selectors.search import ServiceSearch, search_services
 from backend.catalog.selectors.words import read_words
 from backend.core.geo import Point, haversine_m, project
+from tests.servers import servers, with_database
 
 pytestmark = pytest.mark.django_db
 
@@ -237,7 +239,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _settle_elsewhere(count: int) -> None:
-    """So many providers far away: of a few, reading all is the quickest way."""
+    """So many providers far away, each with two services: of a few, reading all is the quickest way."""
     common = {"created_at": AT, "updated_at": AT}
     people = User.objects.bulk_create(
         User(username=f"f{n}", email=f"f{n}@example.org", name="F", roles=["contractor"], password="!", **common)
@@ -248,6 +250,19 @@ def _settle_elsewhere(count: int) -> None:
         Provider(user=one, name="F", city="", is_listed=True, lat=48.8, lng=2.3, position=(x + n, y + n), **common)
         for n, one in enumerate(people)
     )
+    Service.objects.bulk_create(
+        Service(
+            provider_id=one.pk, currency="EUR", price=100, title="Elsewhere", duration_minutes=60, price_thousandths=9,
+            is_shown=True, **common,
+        )
+        for one in 2 * people
+    )  # fmt: skip
+    # Otherwise the planner believes what autovacuum saw of other tests.
+    name = connection.settings_dict["NAME"]
+    with psycopg.connect(with_database(servers()["owner"], name), autocommit=True) as owner:
+        owner.execute(f"GRANT MAINTAIN ON catalog_service, catalog_provider TO {connection.settings_dict['USER']}")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_service, catalog_provider")
 
 
 class TestPlans:
