@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from backend.core.jobs import OutsideCall, enqueue, job, outside_job
@@ -54,16 +55,17 @@ def tell(
     telling.tell(one, source=source, now=now, begin_at=datetime.fromisoformat(begin_at))
 
 
+_sending = partial(outside_job, max_attempts=24, first_pause=timedelta(seconds=2), dead_letter=delivering.give_up)
+
+
+@_sending("notifications.deliver", queue=Queue.PROMPT)
 def deliver(*, now: datetime, delivery_id: int, **_: object) -> OutsideCall | None:
     """Send one notification through one channel, to one device."""
     return delivering.prepare(delivery_id=delivery_id, now=now)
 
 
 # Those to many wait behind those to few.
-for name, its_queue in (("notifications.deliver", Queue.PROMPT), ("notifications.deliver_to_many", Queue.BULK)):
-    outside_job(
-        name, queue=its_queue, max_attempts=24, first_pause=timedelta(seconds=2), dead_letter=delivering.give_up
-    )(deliver)
+_sending("notifications.deliver_to_many", queue=Queue.BULK)(deliver)
 
 
 @job("notifications.write_daily_email", queue=Queue.BULK)

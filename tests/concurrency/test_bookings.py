@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from threading import Semaphore
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -14,12 +14,14 @@ from psycopg import errors as postgres
 from pytest_django import DjangoDbBlocker
 
 from backend.accounts.models import User
+from backend.catalog.models import CalendarOpenings
+from backend.catalog.public import OpenCalendar
 from backend.core.errors import Problem
 from backend.scheduling.errors import SlotTaken
 from backend.scheduling.models import Booking, Resource
 from backend.scheduling.selectors import bookings, calendars
 from backend.scheduling.services import booking as booking_
-from backend.scheduling.services import claims, moving, progress, timers
+from backend.scheduling.services import claims, moving, openings, progress, timers
 from backend.scheduling.services.booking import Wanted
 from backend.scheduling.services.moving import NewTime
 from tests.concurrency.rivals import PATIENCE_SECONDS, RIVALS, all_at_once, committed, in_background
@@ -200,3 +202,46 @@ class TestOneBooking:
             assert outcomes([step] * RIVALS) == {"done": RIVALS}
         expired = Booking.objects.get(pk=one.pk)
         assert (expired.status, expired.version, expired.next_step_at) == ("expired", 2, None)
+
+
+class TestTellingTheCatalogue:
+    def test_nothing_old_is_told_last(self, shop: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who has looked before a second booking, and tells after it. Seen red with rows that are deleted after it."""
+        looked, go_on = Event(), Event()
+        look = openings.openings_of
+
+        def look_and_wait(provider_id: int, *, now: datetime) -> list[OpenCalendar]:
+            found = look(provider_id, now=now)
+            if not looked.is_set():
+                looked.set()
+                assert go_on.wait(PATIENCE_SECONDS)
+            return found
+
+        monkeypatch.setattr(openings, "openings_of", look_and_wait)
+        tell = partial(openings.push_openings, provider_id=shop.id, now=NOW)
+        booking_by(make_member("client", now=NOW), shop)()
+        first = in_background(tell)
+        assert looked.wait(PATIENCE_SECONDS)
+        booking_by(make_member("client", now=NOW), shop, START + 2 * HOUR)()
+        told = Event()
+
+        def tell_second() -> None:
+            tell()
+            told.set()
+
+        second = in_background(tell_second)
+        while not (told.wait(0.01) or _somebody_waits()):
+            pass
+        go_on.set()
+        first(), second()
+        (kept,) = CalendarOpenings.objects.filter(provider_id=shop.id)
+        assert [OpenCalendar(tuple(kept.periods), (), 0)] == look(shop.id, now=NOW)
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}')"
+        )
+        return cursor.fetchone() == (True,)

@@ -20,6 +20,7 @@ from backend.core.pagination import MAX_OFFSET
 
 FEW = 1000
 MANY_PROVIDERS = 300
+"""From so many on their services are not gathered one by one."""
 MOST = MAX_OFFSET
 Found = tuple[int, list[int]]
 """How many there are, at most 10,000, and the ids of the page."""

@@ -6,7 +6,6 @@ from django.db import transaction
 
 from backend.catalog import public as catalog
 from backend.catalog.public import OpenCalendar
-from backend.core.hot import run
 from backend.core.jobs import enqueue
 from backend.scheduling import slots
 from backend.scheduling.models import StaleOpenings
@@ -16,17 +15,14 @@ from backend.scheduling.services.steps import openings_changed
 
 @transaction.atomic
 def push_openings(*, provider_id: int, now: datetime) -> None:
-    """Tell the catalogue, unless somebody did since the change. Doing it twice is doing it once."""
-    lock_openings(provider_id)
+    """Tell the catalogue, unless somebody did since the change. Doing it twice is doing it once.
+
+    Of two who tell at once, the later one waits for the rows that the earlier one deletes: nothing old is told last.
+    """
     stale, _ = StaleOpenings.objects.filter(provider_id=provider_id).delete()
     if stale:
         told = openings_of(provider_id, now=now)
         catalog.set_openings(provider_id=provider_id, calendars=told, now=now)
-
-
-def lock_openings(provider_id: int) -> None:
-    """Of two who tell at once, the later one sees all that the earlier one saw: nothing old is told last."""
-    run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"scheduling.openings:{provider_id}"])
 
 
 def openings_of(provider_id: int, *, now: datetime) -> list[OpenCalendar]:

@@ -15,6 +15,18 @@ Announce = Callable[..., int]
 
 
 @pytest.fixture
+def amel(at: Moment, member: MakeMember) -> Member:
+    """Somebody whom every channel reaches that needs no device."""
+    return member(
+        name="Amel",
+        email="amel@example.org",
+        email_verified_at=at.now,
+        phone_number="+213550000001",
+        phone_verified_at=at.now,
+    )
+
+
+@pytest.fixture
 def announce(at: Moment) -> Announce:
     """Tells these people something that needs no event: `announce(amel, lina, title="News")`."""
 

@@ -16,7 +16,7 @@ from backend.notifications.services import delivering, gathering, queueing, tell
 from backend.notifications.services.telling import tell
 from backend.notifications.services.unsubscribing import link_for
 from backend.notifications.values import NotificationType, Telling
-from tests.backend.notifications.conftest import Announce, MakeMember
+from tests.backend.notifications.conftest import Announce, MakeMember, announcement
 from tests.conftest import Moment
 from tests.support.api import Api
 from tests.support.jobs import run_jobs
@@ -24,17 +24,6 @@ from tests.support.people import Member
 from tests.support.world import everything
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def amel(at: Moment, member: MakeMember) -> Member:
-    return member(
-        name="Amel",
-        email="amel@example.org",
-        email_verified_at=at.now,
-        phone_number="+213550000001",
-        phone_verified_at=at.now,
-    )
 
 
 @pytest.fixture
@@ -611,9 +600,8 @@ class TestFanOut:
         self, member: MakeMember, at: Moment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(queueing, "FEW", 2)
-        people = [member(email_verified_at=at.now).id for _ in range(3)]
-        for few in (people[:2], people):
-            one = Telling(NotificationType.ANNOUNCEMENT, few, {"title": "News", "text": "…"})
-            telling.tell(one, source=f"event:{len(few)}", now=at.now)
+        people = [member(email_verified_at=at.now) for _ in range(3)]
+        for told in (people[:2], people):
+            tell(announcement(told), source=f"event:{len(told)}", now=at.now)
         sending = JobRow.objects.filter(name__startswith="notifications.deliver").order_by("pk")
         assert list(sending.values_list("queue", flat=True)) == ["prompt"] * 2 + ["bulk"] * 3

@@ -12,7 +12,6 @@ from backend.core import environment as env
 from backend.notifications.models import Preferences
 from backend.notifications.services.telling import tell
 from backend.notifications.values import NotificationType, Telling
-from tests.backend.notifications.conftest import MakeMember
 from tests.conftest import Moment
 from tests.support.api import Api
 from tests.support.jobs import run_jobs
@@ -33,17 +32,6 @@ class Outside:
     sms: HttpServer
     push: PushServer
     browser: Browser
-
-
-@pytest.fixture
-def amel(at: Moment, member: MakeMember) -> Member:
-    return member(
-        name="Amel",
-        email="amel@example.org",
-        email_verified_at=at.now,
-        phone_number="+213550000001",
-        phone_verified_at=at.now,
-    )
 
 
 @pytest.fixture

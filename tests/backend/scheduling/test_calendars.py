@@ -332,7 +332,9 @@ class TestFreeSlots:
         open_on(shop, 3, time(9), time(12))
         query = {"from": "2030-05-16T00:00:00Z", "to": "2030-05-17T00:00:00Z"}
         shop.book(starts_at=datetime(2030, 5, 16, 9, 7, tzinfo=UTC), ends_at=datetime(2030, 5, 16, 9, 11, tzinfo=UTC))
-        for start in starts(shop, api, **query):
+        free = starts(shop, api, **query)
+        assert free
+        for start in free:
             booking = shop.book(starts_at=datetime.fromisoformat(start))
             shop.cancel(booking, shop.provider)
 
