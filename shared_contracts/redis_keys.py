@@ -1,7 +1,10 @@
 """Every Redis key and channel. Nothing under them is a fact: all of it may vanish at any moment."""
 
 RELAY_WAKE = "callout:relay:wake"
-"""Channel: something was committed (`events`) or a job ended (`jobs`); the relay looks at once."""
+"""Channel: events were committed (`events`), or jobs that are due (their queue's name); the relay looks at once."""
+
+WORKERS_WAKE = "callout:workers:wake"
+"""Channel: the relay has put jobs on a queue (its name); the workers look at once."""
 
 NODES = "callout:nodes"
 """Channel to every sidecar: `partition.behind` notices and the canary."""

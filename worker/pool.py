@@ -10,12 +10,14 @@ from django.db import connection
 
 from backend.core.environment import environment
 from shared_contracts.jobs import RUN_JOB, Queue
-from worker.broker import WORKER_TIMEOUT_MS, make_broker
+from shared_contracts.redis_keys import WORKERS_WAKE
+from worker.broker import LOOK_SECONDS, Carrier, make_broker
 from worker.connections import report_eviction
 from worker.health import listen
 from worker.heartbeats import tell_threads
 from worker.process import Process
 from worker.running import Runner
+from worker.wakeups import Wakeups
 
 GRACE_SECONDS = 20
 WATCH_SECONDS = 0.5
@@ -25,7 +27,10 @@ class Pool:
     """The threads that run jobs. `run` is given each job's id and must not raise."""
 
     def __init__(self, threads: Mapping[Queue, int], run: Callable[[int], object]) -> None:
-        self._workers = [_make_worker(queue, count, run) for queue, count in threads.items()]
+        brokers = {queue: make_broker() for queue in threads}
+        self._workers = [_make_worker(brokers[queue], queue, count, run) for queue, count in threads.items()]
+        self.wakes = {queue.encode(): broker.woken for queue, broker in brokers.items()}
+        """What to set when the relay has put something on a queue."""
 
     def start(self) -> None:
         for worker in self._workers:
@@ -62,6 +67,7 @@ def serve(threads: Mapping[Queue, int]) -> int:
     process.start("health", listen(environment().worker_health_port, report).run)
     process.start("leases", runner.renew)
     process.start("heartbeats", partial(tell_threads, threads))
+    process.start("wakeups", Wakeups(WORKERS_WAKE, pool.wakes).run)
     pool.start()
     process.start("watch", pool.watch)
     code = process.wait()
@@ -70,10 +76,11 @@ def serve(threads: Mapping[Queue, int]) -> int:
     return code
 
 
-def _make_worker(queue: Queue, threads: int, run: Callable[[int], object]) -> dramatiq.Worker:
+def _make_worker(broker: Carrier, queue: Queue, threads: int, run: Callable[[int], object]) -> dramatiq.Worker:
     def run_job(job_id: int) -> None:
         run(job_id)
 
-    broker = make_broker()
     dramatiq.actor(actor_name=RUN_JOB, queue_name=queue.value, broker=broker)(run_job)
-    return dramatiq.Worker(broker, queues={queue.value}, worker_timeout=WORKER_TIMEOUT_MS, worker_threads=threads)
+    return dramatiq.Worker(
+        broker, queues={queue.value}, worker_timeout=int(LOOK_SECONDS * 1000), worker_threads=threads
+    )

@@ -22,7 +22,6 @@ from backend.core.hot import as_model, columns_of, run
 from backend.core.metrics import JOBS
 from backend.core.models import JobRow
 from backend.core.request_context import caused_by
-from backend.core.wakeup import wake_relay
 from shared_contracts.jobs import LEASE_SECONDS, Queue
 from worker import metrics
 from worker.connections import DATABASE_AWAY
@@ -89,8 +88,6 @@ class Runner:
             log.warning("job.unsettled", job=job_id, error=type(error).__name__)
         finally:
             close_old_connections()
-        if outcome is not None:
-            wake_relay("jobs")
         return outcome
 
     def renew(self, stopping: threading.Event) -> None:

@@ -123,7 +123,7 @@ Planned = tuple[str, datetime, Mapping[str, Any]]
 """A job's name, when it is due, and its arguments."""
 
 
-def row_of(planned: Planned) -> tuple[str, str, str, str, datetime]:
+def row_of(planned: Planned) -> tuple[str, Queue, str, str, datetime]:
     """The row of a job for `INSERT`."""
     name, run_at, arguments = planned
     return name, definition(name).queue, json.dumps(arguments), request_id(), run_at
@@ -139,7 +139,7 @@ def enqueue_all(name: str, calls: Sequence[tuple[datetime, Mapping[str, Any]]], 
         for run_at, arguments in calls
     ]
     JobRow.objects.bulk_create(rows)
-    wake_for([row.run_at for row in rows], now=now)
+    wake_for([(queue, row.run_at) for row in rows], now=now)
     return [row.pk for row in rows]
 
 
@@ -149,11 +149,11 @@ def enqueue(name: str, *, now: datetime, run_at: datetime | None = None, **argum
         raise RuntimeError("enqueue() outside a transaction: the job could outlive a change that never was")
     due = run_at or now
     (key,) = INSERT.run([row_of((name, due, arguments))])
-    wake_for([due], now=now)
+    wake_for([(definition(name).queue, due)], now=now)
     return key
 
 
-def wake_for(moments: Iterable[datetime], *, now: datetime) -> None:
-    """Tell the relay after the commit, when a job is due at once."""
-    if any(run_at <= now for run_at in moments):
-        transaction.on_commit(partial(wake_relay, "jobs"))
+def wake_for(jobs: Iterable[tuple[Queue, datetime]], *, now: datetime) -> None:
+    """Tell the relay after the commit of the queues on which a job is due at once."""
+    for queue in {queue for queue, run_at in jobs if run_at <= now}:
+        transaction.on_commit(partial(wake_relay, queue))

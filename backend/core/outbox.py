@@ -69,7 +69,7 @@ def emit_all(
     statement = _statement(len(told), len(caused), len(planned))
     ids = [key for (key,) in run(statement, [value for row in (*told, *jobs) for value in row])]
     transaction.on_commit(_wake_for_events)
-    wake_for([run_at for *_, run_at in jobs], now=now)
+    wake_for([(queue, run_at) for _, queue, *_, run_at in jobs], now=now)
     return ids
 
 

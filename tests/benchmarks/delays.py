@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 from redis.asyncio import Redis
 
+from shared_contracts.jobs import Queue
 from shared_contracts.redis_keys import RELAY_WAKE
 from shared_contracts.rooms import conversation_room, partition_of
 from tests.benchmarks import world
@@ -122,7 +123,7 @@ async def _to_jobs(
     for number in range(count):
         rows = await asyncio.to_thread(lambda: database.execute(_JOB).fetchall())
         first = first or int(str(rows[0][0]))
-        await redis.publish(RELAY_WAKE, "jobs")
+        await redis.publish(RELAY_WAKE, Queue.CRITICAL)
         await asyncio.sleep(max(0.0, began + (number + 1) * pause - time.perf_counter()))
     delays: list[float] = []
     deadline = datetime.now(UTC).timestamp() + 30

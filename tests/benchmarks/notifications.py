@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from redis import Redis
 
+from shared_contracts.jobs import Queue
 from shared_contracts.redis_keys import RELAY_WAKE
 from tests.benchmarks import world
 from tests.benchmarks.figures import median, percentile
@@ -64,7 +65,7 @@ def _fan_out(bench: Bench, platform: Platform, sink: MailServer, size: int) -> N
             if time.perf_counter() - began > PATIENCE_SECONDS:
                 raise TimeoutError("the fan-out does not end")
             database.execute(_CRITICAL)
-            redis.publish(RELAY_WAKE, "jobs")
+            redis.publish(RELAY_WAKE, Queue.CRITICAL)
             time.sleep(PAUSE_SECONDS)
         seconds = time.perf_counter() - began
         time.sleep(1)

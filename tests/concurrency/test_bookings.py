@@ -235,7 +235,7 @@ class TestTellingTheCatalogue:
         go_on.set()
         first(), second()
         (kept,) = CalendarOpenings.objects.filter(provider_id=shop.id)
-        assert [OpenCalendar(tuple(kept.periods), (), 0)] == look(shop.id, now=NOW)
+        assert [OpenCalendar(tuple(kept.periods or ()), (), 0)] == look(shop.id, now=NOW)
 
 
 def _somebody_waits() -> bool:
@@ -244,4 +244,4 @@ def _somebody_waits() -> bool:
             "SELECT EXISTS (SELECT FROM pg_stat_activity"
             " WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}')"
         )
-        return cursor.fetchone() == (True,)
+        return bool(cursor.fetchone() == (True,))

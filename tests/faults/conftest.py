@@ -13,7 +13,7 @@ from tests.faults.harness import Field, all_at_once
 def platform() -> Iterator[Field]:
     """The platform to be hurt: it has its own PostgreSQL, its own Redis and nobody on it.
 
-    It ends with the last test here: at rest it takes a fifth of a core, with two of each process twice that.
+    It ends with the last test here: at rest it takes a twentieth of a core, with two of each process twice that.
     """
     with temporary_home() as home, Field(home) as platform:
         yield platform

@@ -17,17 +17,17 @@ from backend.core import jobs
 from backend.core.clock import now
 from backend.core.models import EventRow, JobRow
 from shared_contracts.jobs import OUT_PER_THREAD, Queue
-from shared_contracts.redis_keys import WORKER_THREADS
+from shared_contracts.redis_keys import RELAY_WAKE, WORKER_THREADS, WORKERS_WAKE
 from tests.conftest import Moment
 from tests.worker.conftest import execute, running, until, write_job
 from tests.worker.test_jobs import leave_a_trace
 from worker.broker import make_broker, send, waiting
 from worker.heartbeats import ASSUMED_THREADS, count_threads, tell_threads
 from worker.pool import Pool
-from worker.relay.dispatching import LOCK, Dispatching
-from worker.relay.partitions import LOCKS
-from worker.relay.wakeups import Wakeups
+from worker.relay.dispatching import Dispatching
+from worker.relay.partitions import DISPATCHING, LOCKS
 from worker.running import Runner
+from worker.wakeups import Wakeups
 
 NAME, PROMPT_NAME, BULK_NAME = "tests.trace", "tests.trace_promptly", "tests.trace_in_bulk"
 
@@ -148,10 +148,10 @@ class TestDispatching:
         held, done = threading.Event(), threading.Event()
 
         def other_relay() -> None:
-            execute("SELECT pg_advisory_lock(%s, %s)", LOCKS, LOCK[Queue.CRITICAL])
+            execute("SELECT pg_advisory_lock(%s, %s)", LOCKS, DISPATCHING[Queue.CRITICAL])
             held.set()
             done.wait(5)
-            execute("SELECT pg_advisory_unlock(%s, %s)", LOCKS, LOCK[Queue.CRITICAL])
+            execute("SELECT pg_advisory_unlock(%s, %s)", LOCKS, DISPATCHING[Queue.CRITICAL])
             connection.close()
 
         other = threading.Thread(target=other_relay)
@@ -205,7 +205,7 @@ class TestFullCircle:
         relay = dispatching()
         for number in range(40):
             write_job(NAME, number=number)
-        with running(relay.run, Wakeups({b"jobs": (relay._wake,)}).run):
+        with running(relay.run, Wakeups(RELAY_WAKE, {relay._queue.encode(): relay._wake}).run):
             until(lambda: JobRow.objects.filter(status="done").exists())
             forget_messages(client)
             execute("UPDATE core_job SET sent_at = sent_at - interval '3 s' WHERE status = 'pending'")
@@ -214,11 +214,16 @@ class TestFullCircle:
         assert set(JobRow.objects.values_list("attempts", flat=True)) == {1}
 
     def test_starts_a_job_because_its_commit_says_so(self, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Not because the sweep finds it: that would take three quarters of a second in the middle here."""
+        """Not because relay or worker look: that would take three quarters of a second in the middle here for each."""
         monkeypatch.setattr("worker.relay.dispatching.SWEEP_SECONDS", 1.5)
+        monkeypatch.setattr("worker.broker.LOOK_SECONDS", 1.5)
         relay = dispatching()
         took = []
-        with running(relay.run, Wakeups({b"jobs": (relay._wake,)}).run):
+        wakeups = (
+            Wakeups(RELAY_WAKE, {relay._queue.encode(): relay._wake}),
+            Wakeups(WORKERS_WAKE, pool.wakes),
+        )
+        with running(relay.run, *(wakeup.run for wakeup in wakeups)):
             time.sleep(0.3)
             for _ in range(10):
                 began = time.monotonic()

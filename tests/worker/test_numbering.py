@@ -17,13 +17,13 @@ from backend.core.clock import now
 from backend.core.models import EventRow, RoomHead
 from backend.core.outbox import emit
 from shared_contracts.events import SessionEnded
-from shared_contracts.redis_keys import room_channel
+from shared_contracts.redis_keys import RELAY_WAKE, room_channel
 from shared_contracts.rooms import PARTITIONS, partition_of
 from tests.worker.conftest import Listener, execute, relay_sessions, running, until, write
 from worker.relay.numbering import Numbering, number_batch
 from worker.relay.partitions import Partitions, session
 from worker.relay.publishing import Publishing
-from worker.relay.wakeups import Wakeups
+from worker.wakeups import Wakeups
 
 ALL = list(range(PARTITIONS))
 
@@ -35,7 +35,7 @@ class Relay:
         self.wake = threading.Event()
         self.publishing = Publishing()
         self.numbering = Numbering(publishing=self.publishing, wake=self.wake)
-        self.parts = (self.numbering.run, self.publishing.run, Wakeups({b"events": (self.wake,)}).run)
+        self.parts = (self.numbering.run, self.publishing.run, Wakeups(RELAY_WAKE, {b"events": self.wake}).run)
 
 
 def numbers_of(room: str) -> list[tuple[int, str]]:

@@ -9,8 +9,8 @@ from django.db import DataError, OperationalError, connection
 from shared_contracts.events import PositionReport
 from shared_contracts.redis_keys import POSITIONS_FLUSHING, POSITIONS_PENDING
 from tests.worker.conftest import execute, running, until
-from worker.relay.partitions import LOCKS
-from worker.relay.positions import LOCK, Positions
+from worker.relay.partitions import LOCKS, POSITIONS
+from worker.relay.positions import Positions
 
 AT = datetime(2030, 5, 15, 9, 30, tzinfo=UTC)
 
@@ -114,10 +114,10 @@ class TestPositions:
         held, done = threading.Event(), threading.Event()
 
         def other_relay() -> None:
-            execute("SELECT pg_advisory_lock(%s, %s)", LOCKS, LOCK)
+            execute("SELECT pg_advisory_lock(%s, %s)", LOCKS, POSITIONS)
             held.set()
             done.wait(5)
-            execute("SELECT pg_advisory_unlock(%s, %s)", LOCKS, LOCK)
+            execute("SELECT pg_advisory_unlock(%s, %s)", LOCKS, POSITIONS)
             connection.close()
 
         other = threading.Thread(target=other_relay)

@@ -7,45 +7,45 @@ from datetime import datetime
 
 import redis
 from django.db import connection, transaction
-from django.db.models import Min
 
 from backend.core import clock
 from backend.core.models import JobRow
 from shared_contracts.jobs import OUT_PER_THREAD, RESEND_AFTER_SECONDS, Queue
+from shared_contracts.redis_keys import WORKERS_WAKE
 from worker import metrics
 from worker.broker import make_broker, send, waiting
 from worker.heartbeats import count_threads
-from worker.relay.partitions import LOCKS, PRESENCE
+from worker.relay.partitions import DISPATCHING, LOCKS
 from worker.relay.rounds import repeat
 
 SWEEP_SECONDS = 0.2
 BACKLOG_SECONDS = 0.05
-"""After something was sent: more may be due than fitted, and nobody wakes the relay when a worker has finished."""
+"""While something is due: more may be than fitted, and nobody wakes the relay when a worker has finished."""
 COUNT_THREADS_SECONDS = 1
 
-LOCK = {Queue.CRITICAL: PRESENCE + 1, Queue.BULK: PRESENCE + 2, Queue.PROMPT: PRESENCE + 3}
-"""Advisory locks, for a transaction each: one relay at a time hands out the jobs of a queue."""
-
-# Out is what a worker holds, or was sent so recently that it may be on its way. What is due and not out is sent: new
-# jobs, sent ones that nobody began, and those whose worker died after the last sending.
-CLAIM = """
+# Out is what a worker holds, or was sent so recently that it may be on its way. What is not out is to be sent when it
+# is due: new jobs, sent ones that nobody began, and those whose worker died after the last sending.
+_NOT_OUT = """
+    status = 'pending' AND queue = %(queue)s
+    AND (lease_until IS NULL OR lease_until < clock_timestamp())
+    AND (sent_at IS NULL OR sent_at < clock_timestamp() - %(resend_after)s * interval '1 s' OR sent_at < lease_until)
+"""
+_NEXT = f"SELECT min(run_at) FROM core_job WHERE {_NOT_OUT}"  # noqa: S608 - of our own parts
+CLAIM = f"""
     WITH sent AS (
         SELECT count(*) AS jobs FROM core_job
         WHERE status = 'pending' AND sent_at IS NOT NULL AND queue = %(queue)s
             AND (lease_until > clock_timestamp() OR sent_at > clock_timestamp() - %(resend_after)s * interval '1 s')
     ), due AS (
         SELECT id FROM core_job
-        WHERE status = 'pending' AND queue = %(queue)s AND run_at <= %(now)s
-            AND (lease_until IS NULL OR lease_until < clock_timestamp())
-            AND (sent_at IS NULL OR sent_at < clock_timestamp() - %(resend_after)s * interval '1 s'
-                OR sent_at < lease_until)
+        WHERE {_NOT_OUT} AND run_at <= %(now)s
         ORDER BY run_at, id
         LIMIT greatest(0, %(limit)s - (SELECT jobs FROM sent))
         FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE core_job AS job SET sent_at = clock_timestamp() FROM due WHERE job.id = due.id
     RETURNING job.run_at, job.id
-"""
+"""  # noqa: S608 - of our own parts
 
 
 class Dispatching:
@@ -53,6 +53,7 @@ class Dispatching:
 
     def __init__(self, queue: Queue, *, wake: threading.Event) -> None:
         self._queue = queue
+        self._parameters = {"queue": queue.value, "resend_after": RESEND_AFTER_SECONDS[queue]}
         self._wake = wake
         self._broker = make_broker()
         self._threads = 0
@@ -64,13 +65,22 @@ class Dispatching:
     def one_round(self) -> float:
         """Send what is due and fits; returns the seconds until there may be more to send."""
         now = clock.now()
+        next_at = self._next_at()
+        if next_at is None or next_at > now:
+            return SWEEP_SECONDS if next_at is None else min(SWEEP_SECONDS, (next_at - now).total_seconds())
         # Messages that nobody fetched are not lost: sending their jobs again would only lengthen the queue.
         limit = OUT_PER_THREAD * self._count_threads() - waiting(self._broker, self._queue)
-        claimed = self._claim(now, limit) if limit > 0 else []
-        self._send(claimed)
         if limit <= 0:
             return SWEEP_SECONDS
-        return BACKLOG_SECONDS if claimed else self._until_next(now)
+        self._send(self._claim(now, limit))
+        return BACKLOG_SECONDS
+
+    def _next_at(self) -> datetime | None:
+        """When the first job that is not out is due, or was. At rest this one look is all that a round asks."""
+        with connection.cursor() as cursor:
+            cursor.execute(_NEXT, self._parameters)
+            next_at: datetime | None = cursor.fetchone()[0]
+        return next_at
 
     def _count_threads(self) -> int:
         if time.monotonic() - self._counted_at > COUNT_THREADS_SECONDS:
@@ -81,15 +91,12 @@ class Dispatching:
     def _claim(self, now: datetime, limit: int) -> Sequence[int]:
         """Mark the next jobs as sent, oldest first; none while another relay hands out this queue."""
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS, LOCK[self._queue]])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS, DISPATCHING[self._queue]])
             if cursor.fetchone() != (True,):
                 return []
             # A mark lost in a crash of PostgreSQL means a job sent twice, which harms nobody.
             cursor.execute("SET LOCAL synchronous_commit = off")
-            resend_after = RESEND_AFTER_SECONDS[self._queue]
-            cursor.execute(
-                CLAIM, {"queue": self._queue.value, "now": now, "limit": limit, "resend_after": resend_after}
-            )
+            cursor.execute(CLAIM, {**self._parameters, "now": now, "limit": limit})
             return [job_id for _, job_id in sorted(cursor.fetchall())]
 
     def _send(self, job_ids: Sequence[int]) -> None:
@@ -101,8 +108,5 @@ class Dispatching:
                 unsent.update(sent_at=None)
                 raise
             metrics.JOBS_SENT.labels(self._queue.value).inc()
-
-    def _until_next(self, now: datetime) -> float:
-        later = JobRow.objects.filter(status=JobRow.Status.PENDING, queue=self._queue, run_at__gt=now)
-        next_at = later.aggregate(at=Min("run_at"))["at"]
-        return min(SWEEP_SECONDS, (next_at - now).total_seconds()) if next_at else SWEEP_SECONDS
+        if job_ids:
+            self._broker.client.publish(WORKERS_WAKE, self._queue.value)

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from backend.core.environment import environment
+from shared_contracts.jobs import Queue
 from shared_contracts.rooms import PARTITIONS
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -20,6 +21,9 @@ LOCKS = 0x63616C6C
 """First key of all advisory locks of the relay; the second is a partition or one of those below."""
 PRESENCE = PARTITIONS
 """Every relay holds this one shared, so that they can count themselves."""
+POSITIONS = PRESENCE + 1
+"""For a transaction each: one relay at a time flushes positions, or hands out the jobs of a queue."""
+DISPATCHING = {queue: POSITIONS + place for place, queue in enumerate(Queue, start=1)}
 
 # A relay that was stopped, or whose machine vanished, loses its locks within three seconds. The busy table must never
 # be read from end to end because its statistics are of a time when it was empty.

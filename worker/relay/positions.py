@@ -20,11 +20,10 @@ from shared_contracts.events import Place, PositionReport
 from shared_contracts.redis_keys import POSITIONS_FLUSHING, POSITIONS_PENDING
 from worker import metrics
 from worker.connections import DATABASE_AWAY, as_text, redis_client
-from worker.relay.partitions import LOCKS, PRESENCE
+from worker.relay.partitions import LOCKS, POSITIONS
 from worker.relay.rounds import repeat
 
 FLUSH_SECONDS = 0.25
-LOCK = PRESENCE + 3
 LARGEST_ID = 2**63 - 1
 
 
@@ -118,5 +117,5 @@ def _decode(field: bytes | str, value: bytes | str) -> tuple[int, PositionReport
 
 def _only_us() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS, LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCKS, POSITIONS])
         return bool(cursor.fetchone() == (True,))

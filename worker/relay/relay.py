@@ -7,6 +7,7 @@ from backend.core.environment import environment
 from backend.core.health import relay_lag
 from backend.dispatch.public import record_positions
 from shared_contracts.jobs import Queue
+from shared_contracts.redis_keys import RELAY_WAKE
 from worker import metrics
 from worker.connections import report_eviction
 from worker.health import listen
@@ -16,13 +17,14 @@ from worker.relay.dispatching import Dispatching
 from worker.relay.numbering import Numbering
 from worker.relay.positions import Positions
 from worker.relay.publishing import Publishing
-from worker.relay.wakeups import Wakeups
+from worker.wakeups import Wakeups
 
 
 def serve() -> int:
     """Run until a signal comes (0) or a part fails (1)."""
     process = Process()
     events, jobs = threading.Event(), {queue: threading.Event() for queue in Queue}
+    wakes = {b"events": events, **{queue.encode(): wake for queue, wake in jobs.items()}}
     publishing = Publishing()
     numbering = Numbering(publishing=publishing, wake=events)
     report_eviction()
@@ -39,7 +41,7 @@ def serve() -> int:
         process.start(f"dispatching-{queue}", Dispatching(queue, wake=wake).run)
     process.start("positions", Positions(record_positions).run)
     process.start("timetable", timetable.run)
-    process.start("wakeups", Wakeups({b"events": (events,), b"jobs": tuple(jobs.values())}).run)
+    process.start("wakeups", Wakeups(RELAY_WAKE, wakes).run)
     code = process.wait()
     process.stop()
     return code
