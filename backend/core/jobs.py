@@ -116,17 +116,17 @@ def definitions() -> Iterable[JobDefinition]:
     return tuple(_registry.values())
 
 
-INSERT = HotInsert(JobRow, "name", "queue", "arguments", "request_id", "run_at")
+INSERT = HotInsert(JobRow, "name", "queue", "arguments", "one_per", "request_id", "run_at")
 
 
 Planned = tuple[str, datetime, Mapping[str, Any]]
 """A job's name, when it is due, and its arguments."""
 
 
-def row_of(planned: Planned) -> tuple[str, Queue, str, str, datetime]:
+def row_of(planned: Planned) -> tuple[str, Queue, str, None, str, datetime]:
     """The row of a job for `INSERT`."""
     name, run_at, arguments = planned
-    return name, definition(name).queue, json.dumps(arguments), request_id(), run_at
+    return name, definition(name).queue, json.dumps(arguments), None, request_id(), run_at
 
 
 def enqueue_all(name: str, calls: Sequence[tuple[datetime, Mapping[str, Any]]], *, now: datetime) -> list[int]:

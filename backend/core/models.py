@@ -70,6 +70,8 @@ class JobRow(models.Model):
     name = models.CharField(max_length=80)
     queue = models.CharField(max_length=8, choices=[(queue.value, queue.value) for queue in Queue])
     arguments = models.JSONField()
+    one_per = models.CharField(max_length=60, null=True)  # noqa: DJ001 - most jobs are as many as were asked for
+    """While it waits to be handed out, there is no other of its name for this; handed out, it is for nothing."""
     request_id = models.CharField(max_length=64)
     status = models.CharField(max_length=7, choices=Status.choices, default=Status.PENDING)
     run_at = models.DateTimeField()
@@ -88,6 +90,13 @@ class JobRow(models.Model):
 
     class Meta:
         db_table = "core_job"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "one_per"],
+                condition=Q(one_per__isnull=False, sent_at__isnull=True),
+                name="job_waits_once",
+            )
+        ]
         indexes = [
             models.Index(fields=["queue", "run_at", "id"], condition=Q(status="pending"), name="job_pending"),
             models.Index(fields=["queue"], condition=Q(status="pending", sent_at__isnull=False), name="job_out"),

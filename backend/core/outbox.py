@@ -29,6 +29,7 @@ class _Subscriber:
     job: str
     when: Callable[[Any], bool] | None
     after: timedelta
+    one_per: Callable[[Any], str] | None
 
 
 _subscribers: dict[str, list[_Subscriber]] = {}
@@ -53,19 +54,20 @@ def emit_all(
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("emit() outside a transaction: the event could outlive a change that never was")
     told: list[tuple[Any, ...]] = []
-    caused: list[tuple[Any, ...]] = []
+    caused: dict[object, tuple[Any, ...]] = {}
     for event, rooms in events:
         if event.type not in _known:
             raise LookupError(f"{event.type} is missing in shared_contracts.events.NUMBERED")
         data = event.model_dump_json()
-        for name, run_at in _jobs_of(event, now):
+        for name, run_at, one_per in _jobs_of(event, now):
             arguments = f'{{"type":"{event.type}","event":{data},"rooms":{json.dumps(list(rooms))}}}'
             place = len(told) + 1 if rooms else 0
-            caused.append((name, definition(name).queue, arguments, place, request_id(), run_at))
+            row = (name, definition(name).queue, arguments, place, one_per, request_id(), run_at)
+            caused.setdefault((name, len(caused) if one_per is None else one_per), row)
         told += [(room, partition_of(room), event.type, data, request_id(), now) for room in rooms]
     if not (told or caused or planned):
         return []
-    jobs = [*caused, *map(row_of, planned)]
+    jobs = [*caused.values(), *map(row_of, planned)]
     statement = _statement(len(told), len(caused), len(planned))
     ids = [key for (key,) in run(statement, [value for row in (*told, *jobs) for value in row])]
     transaction.on_commit(_wake_for_events)
@@ -77,6 +79,14 @@ _EVENTS = HotInsert(EventRow, "room", "partition", "type", "data", "request_id",
 _EVENT_ID = "%s::jsonb || jsonb_build_object('event_id', (ARRAY(SELECT id FROM told ORDER BY id))[%s])"
 
 
+# While a job waits for the same, there is none to add. It is locked, so that it is not handed out before our commit:
+# whoever runs it sees what we have done. One that is handed out at this moment is waited for, and then another is made.
+_WAITS_ALREADY = (
+    " ON CONFLICT (name, one_per) WHERE one_per IS NOT NULL AND sent_at IS NULL"
+    " DO UPDATE SET one_per = excluded.one_per WHERE false"
+)
+
+
 @lru_cache(maxsize=256)
 def _statement(events: int, caused: int, planned: int) -> str:
     """So many events; jobs that get the id of the event at a place, null at place 0; and jobs as they are."""
@@ -84,16 +94,19 @@ def _statement(events: int, caused: int, planned: int) -> str:
     if not caused and not planned:
         return told
     parts = [f"told AS ({told})"]
-    parts += [f"caused AS ({INSERT.text(caused, arguments=_EVENT_ID)})"] if caused else []
+    if caused:
+        insert, returning, key = INSERT.text(caused, arguments=_EVENT_ID).rpartition(" RETURNING ")
+        parts.append(f"caused AS ({insert}{_WAITS_ALREADY}{returning}{key})")
     parts += [f"planned AS ({INSERT.text(planned)})"] if planned else []
     return f"WITH {', '.join(parts)} SELECT id FROM told ORDER BY id"  # noqa: S608 - of our own parts
 
 
-def _jobs_of(event: Event, now: datetime) -> Iterator[tuple[str, datetime]]:
-    """The jobs that wait for such an event, and when they are due."""
+def _jobs_of(event: Event, now: datetime) -> Iterator[tuple[str, datetime, str | None]]:
+    """The jobs that wait for such an event, when they are due, and for what there is one only."""
     for subscriber in _subscribers.get(event.type, ()):
         if subscriber.when is None or subscriber.when(event):
-            yield subscriber.job, now + subscriber.after
+            one_per = subscriber.one_per(event) if subscriber.one_per else None
+            yield subscriber.job, now + subscriber.after, one_per
 
 
 def _wake_for_events() -> None:
@@ -101,9 +114,18 @@ def _wake_for_events() -> None:
 
 
 def subscribe(
-    event: type[E], *, job: str, when: Callable[[E], bool] | None = None, after: timedelta = timedelta()
+    event: type[E],
+    *,
+    job: str,
+    when: Callable[[E], bool] | None = None,
+    after: timedelta = timedelta(),
+    one_per: Callable[[E], str] | None = None,
 ) -> None:
     """From now on every such event also enqueues this job; with `when`, only those it says yes to; due `after` a while.
+
+    With `one_per` there is one job for all events of which it says the same, from the first of them until a relay hands
+    the job out: it gets that first event, and looks for what came after. Whoever emits them holds a lock on what
+    `one_per` names, or two could wait for each other.
 
     The job gets the event's `type`, its fields as `event`, the names of the `rooms` that carry it, and as `event_id`
     the id of its first row, which is the event's own: None where no room carries it. Called in `AppConfig.ready()` by
@@ -111,7 +133,7 @@ def subscribe(
     """
     subscribers = _subscribers.setdefault(event.type, [])
     if job not in subscribers_of(event):
-        subscribers.append(_Subscriber(job, when, after))
+        subscribers.append(_Subscriber(job, when, after, one_per))
 
 
 def subscribers_of(event: type[Event]) -> Sequence[str]:

@@ -7,10 +7,10 @@ The operations that reach a conversation through its subject (`/assistance/{id}/
 
 from backend.messaging.schemas import MessageIn, MessagesIn
 from backend.messaging.selectors.messages import message_feed
-from backend.messaging.selectors.news import message_news, who_has_not_read
+from backend.messaging.selectors.news import first_unread, message_news
 from backend.messaging.services.conversations import close_conversation, open_conversation, remove_member
 from backend.messaging.services.messages import say_about, send_message, send_system_message
-from backend.messaging.values import ConversationView, MessageNews
+from backend.messaging.values import ConversationView, MessageNews, Unread
 from shared_contracts.events import MessageOut
 
 __all__ = [
@@ -19,7 +19,9 @@ __all__ = [
     "MessageNews",
     "MessageOut",
     "MessagesIn",
+    "Unread",
     "close_conversation",
+    "first_unread",
     "message_feed",
     "message_news",
     "open_conversation",
@@ -27,5 +29,4 @@ __all__ = [
     "say_about",
     "send_message",
     "send_system_message",
-    "who_has_not_read",
 ]

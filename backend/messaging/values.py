@@ -1,6 +1,7 @@
 """Values that travel between messaging and other modules."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +15,17 @@ class ConversationView:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageNews:
-    """A message that people may want to hear of who are not looking: its sender's name, what it says, and to whom.
-
-    `user_ids`: the members who may see it, but for its sender, whoever muted the conversation or blocked the sender.
-    """
+class Unread:
+    """A message that somebody has not read."""
 
     message_id: int
-    conversation_id: int
-    subject: str | None
-    title: str
-    sender_id: int
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageNews:
+    """A message that people may want to hear of who are not looking. It says nothing where files are all there is."""
+
+    message_id: int
     sender_name: str
     content: str
-    attachments: int
-    user_ids: frozenset[int]

@@ -28,7 +28,10 @@ def tell_of_event(
 
 
 # Many, and none of them urgent: they wait behind what is.
-job("notifications.tell_of_message", queue=Queue.BULK)(tell_of_event)
+@job("notifications.tell_of_message", queue=Queue.BULK)
+def tell_of_message(*, now: datetime, event: Mapping[str, Any], **_: object) -> None:
+    """Tell who has not read it of this message, or of one that came after it."""
+    subscribers.tell_of_said(event, now=now)
 
 
 @job("notifications.read_messages", queue=Queue.BULK)

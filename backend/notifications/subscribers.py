@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from backend.core.outbox import subscribe
+from backend.core.references import make_reference
+from backend.notifications.services.messages import before_telling, tell_of_messages
 from backend.notifications.services.reading import mark_messages_read
 from backend.notifications.services.telling import tell_all
 from backend.notifications.table import ROWS
-from shared_contracts.events import MessageRead
+from shared_contracts.events import MessageCreated, MessageRead
 
 
 def tell_of(*, type_: str, event: Mapping[str, Any], rooms: Sequence[str], event_id: int | None, now: datetime) -> None:
@@ -17,6 +19,12 @@ def tell_of(*, type_: str, event: Mapping[str, Any], rooms: Sequence[str], event
         if row.event.type == type_:
             tellings = row.tell(row.event.model_validate(event), rooms)
             tell_all(tellings, source=f"event:{event_id}", now=now)
+
+
+def tell_of_said(event: Mapping[str, Any], *, now: datetime) -> None:
+    """What was said in a conversation, from this message on."""
+    message = event["message"]
+    tell_of_messages(conversation_id=message["conversation_id"], since_id=message["id"], now=now)
 
 
 def read_messages(event: Mapping[str, Any], *, now: datetime) -> None:
@@ -30,5 +38,12 @@ def read_messages(event: Mapping[str, Any], *, now: datetime) -> None:
 def listen() -> None:
     """Called once when the apps are ready."""
     for row in ROWS:
-        subscribe(row.event, job=row.job, when=row.when, after=row.after())
+        subscribe(row.event, job="notifications.tell_of_event", when=row.when)
+    subscribe(
+        MessageCreated,
+        job="notifications.tell_of_message",
+        when=lambda event: event.message.sender is not None,
+        after=before_telling(),
+        one_per=lambda event: make_reference("conversation", event.message.conversation_id),
+    )
     subscribe(MessageRead, job="notifications.read_messages")

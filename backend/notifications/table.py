@@ -5,18 +5,13 @@ Their words stand in `templates/notifications/texts/<type>.txt`: the first parag
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from backend.accounts import public as accounts
-from backend.core import clock
 from backend.core.environment import environment
 from backend.core.models import StateChange
 from backend.core.references import make_reference
-from backend.messaging import public as messaging
-from backend.notifications.models import Notification
-from backend.notifications.services.inboxes import lock_inboxes
-from backend.notifications.values import Channel, Default, Kind, NotificationType, Telling, message_source
+from backend.notifications.values import Channel, Default, Kind, NotificationType, Telling
 from backend.scheduling import public as scheduling
 from shared_contracts.events import (
     AccountNotice,
@@ -27,7 +22,6 @@ from shared_contracts.events import (
     DocumentExpiring,
     DocumentReviewed,
     Event,
-    MessageCreated,
     ReviewCreated,
 )
 from shared_contracts.rooms import Room, RoomKind
@@ -80,8 +74,6 @@ class Row(Generic[E]):
     """Who is told what, from the event and the names of its rooms."""
     when: Callable[[E], bool] | None = None
     """Without a yes it makes no job at all."""
-    after: Callable[[], timedelta] = timedelta
-    job: str = "notifications.tell_of_event"
 
 
 def _people_of(rooms: Sequence[str]) -> list[int]:
@@ -219,36 +211,6 @@ def _review(event: ReviewCreated, rooms: Sequence[str]) -> Iterator[Telling]:
     )
 
 
-QUIET_AFTER_A_MESSAGE = timedelta(minutes=15)
-"""Who has an unread notification of a conversation that is no older is not told of its next message."""
-
-
-def _message(event: MessageCreated, _rooms: Sequence[str]) -> Iterator[Telling]:
-    """Those who have not read it by now, have not muted the conversation and have not blocked its sender."""
-    news = messaging.message_news(event.message.id)
-    if news is None:
-        return
-    # Asked again under the lock: who reads it at this moment, or is told of another message, is not told of this one.
-    lock_inboxes(news.user_ids)
-    unread = messaging.who_has_not_read(message_id=news.message_id, user_ids=news.user_ids)
-    reference = make_reference("conversation", news.conversation_id)
-    recent = Notification.objects.filter(
-        user_id__in=unread,
-        type=T.MESSAGE_CREATED,
-        reference=reference,
-        is_shown=True,
-        read_at=None,
-        created_at__gt=clock.now() - QUIET_AFTER_A_MESSAGE,
-    )
-    yield Telling(
-        type=T.MESSAGE_CREATED,
-        user_ids=sorted(unread - set(recent.values_list("user_id", flat=True))),
-        values={"sender": news.sender_name, "excerpt": news.content or "📎"},
-        reference=reference,
-        source=message_source(news.message_id),
-    )
-
-
 def _notice(event: AccountNotice, rooms: Sequence[str]) -> Iterator[Telling]:
     yield Telling(type=T.ACCOUNT_NOTICE, user_ids=_people_of(rooms), values={"kind_code": event.kind})
 
@@ -266,12 +228,5 @@ ROWS: tuple[Row[Any], ...] = (
     Row(BookingReminder, _reminder),
     Row(ReviewCreated, _review),
     Row(AccountNotice, _notice),
-    Row(
-        MessageCreated,
-        _message,
-        when=lambda event: event.message.sender is not None,
-        after=lambda: timedelta(seconds=environment().message_push_seconds),
-        job="notifications.tell_of_message",
-    ),
 )
-"""`assistance.offered` is not here on purpose: it is live or nothing."""
+"""`assistance.offered` is not here on purpose: it is live or nothing. Of messages `services/messages.py` tells."""

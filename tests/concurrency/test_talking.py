@@ -4,7 +4,9 @@ import contextlib
 import json
 import random
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
+from threading import Event
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -21,8 +23,10 @@ from backend.messaging.models import Member as Stay
 from backend.messaging.selectors.membership import get_stay, seen_by
 from backend.messaging.services import blocks, conversations, messages, news, receipts
 from shared_contracts.events import MessageOut
+from shared_contracts.jobs import Queue
 from tests.concurrency.rivals import RIVALS, all_at_once, committed, in_background, until_somebody_waits
 from tests.support.people import Member, make_member
+from worker.relay.dispatching import Dispatching
 
 CROWD = 50
 
@@ -174,6 +178,47 @@ class TestCrowd:
 
         assert all_at_once([tell] * 4) == [None] * 4
         assert EventRow.objects.filter(room=f"user:{people[1].id}").count() == 1
+
+
+class TestJobWhileSending:
+    """One job on its way tells of all that is said in a conversation until a relay hands it out."""
+
+    @staticmethod
+    def hand_out() -> list[int]:
+        """The jobs that a relay marks as sent, in twenty seconds' time."""
+        relay = Dispatching(Queue.BULK, wake=Event())
+        return list(relay._claim(clock.now() + timedelta(seconds=20), 10**6))
+
+    @staticmethod
+    def waiting(talk: int) -> list[int]:
+        rows = JobRow.objects.filter(name="notifications.tell_of_message", sent_at=None)
+        return list(rows.filter(arguments__event__message__conversation_id=talk).values_list("pk", flat=True))
+
+    def test_is_not_handed_out_before_what_it_is_to_tell_of_is_there(self, people: list[Member]) -> None:
+        """Seen red with a conflict that does nothing: it would run, and not see the second message."""
+        talk = talk_of(people[:2])
+        say(talk, people[0], "First")
+        (job,) = self.waiting(talk)
+        with transaction.atomic():
+            say(talk, people[0], "Second")
+            sent = in_background(self.hand_out)()
+            assert isinstance(sent, list)
+            assert job not in sent
+        assert self.waiting(talk) == [job]
+        assert job in self.hand_out()
+
+    def test_that_is_handed_out_meanwhile_is_followed_by_another(self, people: list[Member]) -> None:
+        """Seen red with a relay that leaves it what it is for."""
+        talk = talk_of(people[:2])
+        say(talk, people[0], "First")
+        (job,) = self.waiting(talk)
+        with transaction.atomic():
+            assert job in self.hand_out()
+            saying = in_background(lambda: say(talk, people[0], "Second"))
+            until_somebody_waits()
+        assert isinstance(saying(), MessageOut)
+        (other,) = self.waiting(talk)
+        assert other != job
 
 
 class TestMembersWhileSending:

@@ -137,6 +137,16 @@ class TestDispatching:
         relay.one_round()
         assert queued(Queue.BULK) == 1
 
+    def test_what_it_has_sent_is_one_for_nothing_any_more(self) -> None:
+        """Tried again, it stands beside the one that came after it. Seen red with what is kept of it."""
+        write_job(NAME)
+        execute("UPDATE core_job SET one_per = 'conversation:1'")
+        dispatching().one_round()
+        write_job(NAME)
+        execute("UPDATE core_job SET one_per = 'conversation:1' WHERE sent_at IS NULL")
+        execute("UPDATE core_job SET sent_at = NULL")
+        assert sorted(JobRow.objects.values_list("one_per", flat=True), key=str) == [None, "conversation:1"]
+
     def test_leaves_alone_what_a_worker_holds(self) -> None:
         write_job(NAME)
         execute("UPDATE core_job SET sent_at = now() - interval '1 h', lease_until = now() + interval '9 s'")

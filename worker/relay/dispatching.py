@@ -24,7 +24,8 @@ BACKLOG_SECONDS = 0.05
 COUNT_THREADS_SECONDS = 1
 
 # Out is what a worker holds, or was sent so recently that it may be on its way. What is not out is to be sent when it
-# is due: new jobs, sent ones that nobody began, and those whose worker died after the last sending.
+# is due: new jobs, sent ones that nobody began, and those whose worker died after the last sending. From its first
+# sending on a job is one for nothing any more: what it does not see yet, another one will.
 _NOT_OUT = """
     status = 'pending' AND queue = %(queue)s
     AND (lease_until IS NULL OR lease_until < clock_timestamp())
@@ -43,7 +44,7 @@ CLAIM = f"""
         LIMIT greatest(0, %(limit)s - (SELECT jobs FROM sent))
         FOR NO KEY UPDATE SKIP LOCKED
     )
-    UPDATE core_job AS job SET sent_at = clock_timestamp() FROM due WHERE job.id = due.id
+    UPDATE core_job AS job SET sent_at = clock_timestamp(), one_per = NULL FROM due WHERE job.id = due.id
     RETURNING job.run_at, job.id
 """  # noqa: S608 - of our own parts
 

@@ -128,6 +128,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("arguments", models.JSONField()),
+                ("one_per", models.CharField(max_length=60, null=True)),
                 ("request_id", models.CharField(max_length=64)),
                 (
                     "status",
@@ -161,6 +162,13 @@ class Migration(migrations.Migration):
                     models.Index(
                         condition=models.Q(("finished_at__isnull", False)), fields=["finished_at"], name="job_finished"
                     ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("one_per__isnull", False), ("sent_at__isnull", True)),
+                        fields=("name", "one_per"),
+                        name="job_waits_once",
+                    )
                 ],
             },
         ),

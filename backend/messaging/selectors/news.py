@@ -1,43 +1,44 @@
-"""Whom a message may disturb."""
+"""Whom messages may disturb."""
 
 from collections.abc import Collection
 
 from backend.accounts import public as accounts
-from backend.messaging.models import Block, Member, Message
-from backend.messaging.selectors.membership import members_of
-from backend.messaging.values import MessageNews
+from backend.core.hot import run
+from backend.messaging.models import Message
+from backend.messaging.values import MessageNews, Unread
+
+_FIRST_UNREAD = """
+    SELECT member.user_id, said.id, said.created_at FROM messaging_member AS member
+    CROSS JOIN LATERAL (
+        SELECT message.id, message.created_at FROM messaging_message AS message
+        WHERE message.conversation_id = member.conversation_id AND message.id >= %s
+            AND message.id > greatest(member.read_message_id, member.since_message_id)
+            AND message.sender_id <> member.user_id AND NOT message.is_withheld AND message.deleted_at IS NULL
+            AND NOT EXISTS (
+                SELECT FROM messaging_block WHERE blocker_id = member.user_id AND blocked_id = message.sender_id
+            )
+        ORDER BY message.id LIMIT 1
+    ) AS said
+    WHERE member.conversation_id = %s AND member.left_at IS NULL AND NOT member.is_muted
+"""
 
 
-def message_news(message_id: int) -> MessageNews | None:
-    """What to tell of a message, and whom; None for one that is nobody's news: of the system, withheld, deleted.
+def first_unread(*, conversation_id: int, since_id: int) -> dict[int, Unread]:
+    """By member: the first message from this one on that is news to them and that they have not read. One query.
 
-    Five queries.
+    What they said themselves is no news, nor what the system says, what is withheld or deleted, what somebody says whom
+    they have blocked, and nothing to whoever has muted the conversation.
     """
-    message = Message.objects.filter(pk=message_id).select_related("conversation").first()
-    if message is None or message.sender_id is None or message.is_withheld or message.deleted_at is not None:
-        return None
-    members = members_of(message.conversation_id).filter(
-        is_muted=False, since_message_id__lt=message.pk, read_message_id__lt=message.pk
-    )
-    listening = set(members.exclude(user_id=message.sender_id).values_list("user_id", flat=True))
-    blockers = Block.objects.filter(blocked_id=message.sender_id, blocker_id__in=listening)
-    return MessageNews(
-        message_id=message.pk,
-        conversation_id=message.conversation_id,
-        subject=message.conversation.subject,
-        title=message.conversation.title,
-        sender_id=message.sender_id,
-        sender_name=accounts.person(message.sender_id).name,
-        content=message.content,
-        attachments=message.attachments.count(),
-        user_ids=frozenset(listening - set(blockers.values_list("blocker_id", flat=True))),
-    )
+    rows = run(_FIRST_UNREAD, [since_id, conversation_id])
+    return {user_id: Unread(message_id, said_at) for user_id, message_id, said_at in rows}
 
 
-def who_has_not_read(*, message_id: int, user_ids: Collection[int]) -> set[int]:
-    """Of these people, those who are still to read it. One query."""
-    of_conversation = Message.objects.filter(pk=message_id).values("conversation_id")
-    stays = Member.objects.filter(
-        conversation_id__in=of_conversation, user_id__in=user_ids, left_at=None, read_message_id__lt=message_id
-    )
-    return set(stays.values_list("user_id", flat=True))
+def message_news(message_ids: Collection[int]) -> list[MessageNews]:
+    """What to tell of these messages, which people sent. Two queries."""
+    messages = list(Message.objects.filter(pk__in=message_ids).order_by("pk"))
+    names = accounts.people(message.sender_id for message in messages if message.sender_id is not None)
+    return [
+        MessageNews(message_id=message.pk, sender_name=names[message.sender_id].name, content=message.content)
+        for message in messages
+        if message.sender_id is not None
+    ]

@@ -1,7 +1,7 @@
 """Seen red with these bugs planted: rows written after the commit, or on a connection of their own."""
 
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 from django.db import transaction
@@ -89,6 +89,23 @@ class TestSubscribe:
             ids = outbox.emit_all([(AccessChanged(), ["user:9"]), *ended], now=NOW)
         known = {row.arguments["event"]["session_id"]: row.arguments["event_id"] for row in JobRow.objects.all()}
         assert known == {1: ids[1], 0: None, 2: ids[2]}
+
+    def test_one_job_waits_for_all_events_of_which_it_says_the_same(self) -> None:
+        """Until it is handed out. Seen red without the constraint, and with jobs that are handed out in it."""
+        jobs.job("tests.once")(lambda **_: None)
+        subscribe(SessionEnded, job="tests.once", one_per=lambda event: event.reason)
+
+        def end(*sessions: tuple[int, Literal["logout", "stolen"]]) -> list[tuple[int, str | None]]:
+            ended = [(SessionEnded(session_id=n, reason=reason), ["user:1"]) for n, reason in sessions]
+            with transaction.atomic():
+                assert len(outbox.emit_all(ended, now=NOW)) == len(sessions)
+            rows = JobRow.objects.order_by("pk").values_list("arguments", "one_per")
+            return [(arguments["event"]["session_id"], one_per) for arguments, one_per in rows]
+
+        assert end((1, "logout"), (2, "stolen"), (3, "logout")) == [(1, "logout"), (2, "stolen")]
+        assert end((4, "stolen"), (5, "logout")) == [(1, "logout"), (2, "stolen")]
+        JobRow.objects.filter(one_per="logout").update(sent_at=NOW)
+        assert end((6, "stolen"), (7, "logout")) == [(1, "logout"), (2, "stolen"), (7, "logout")]
 
     def test_an_event_in_no_room_still_has_its_jobs(self) -> None:
         jobs.job("tests.roomless")(lambda **_: None)

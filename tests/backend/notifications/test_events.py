@@ -12,8 +12,6 @@ from backend.core import environment as env
 from backend.core.models import EventRow, JobRow
 from backend.core.outbox import emit, subscribers_of
 from backend.dispatch.states import Status
-from backend.messaging import public as messaging
-from backend.messaging.services import receipts
 from backend.notifications.jobs import tell_of_event
 from backend.notifications.models import Delivery, Notification, Preferences
 from backend.notifications.services import delivering
@@ -37,7 +35,6 @@ from tests.backend.dispatch.conftest import stage as stage  # noqa: PLC0414 - a 
 from tests.backend.notifications.conftest import MakeMember, events_of
 from tests.backend.scheduling.conftest import Shop
 from tests.conftest import Moment
-from tests.support.api import Api
 from tests.support.jobs import run_jobs
 from tests.support.people import Member
 
@@ -82,7 +79,7 @@ class TestTable:
                     delivering._sms(delivery, "+213550000001", verified_at=at.now)
 
     def test_every_event_of_it_has_its_job(self) -> None:
-        assert all(row.job in subscribers_of(row.event) for row in ROWS)
+        assert all("notifications.tell_of_event" in subscribers_of(row.event) for row in ROWS)
         assert subscribers_of(SessionEnded) == ()
 
 
@@ -321,82 +318,6 @@ class TestBookingStatuses:
         shop.tick(booking)
         reminders = [one[:2] for one in told() if one[1] == "booking.reminder"]
         assert sorted(reminders) == sorted([(amel.id, "booking.reminder"), (shop.provider.id, "booking.reminder")] * 2)
-
-
-class TestMessages:
-    def test_tell_whoever_has_not_read_them_after_a_while(self, member: MakeMember, at: Moment) -> None:
-        """Seen red with an earlier message's notification not looked at."""
-        amel, lina = member(name="Amel"), member(name="Lina")
-        talk = messaging.open_conversation(actor=None, subject="assistance:9", user_ids=[amel.id, lina.id], now=at.now)
-        for content in ("Five minutes.", "Four."):
-            messaging.send_message(actor=amel.actor, conversation_id=talk.id, content=content, now=at.now)
-        waiting = JobRow.objects.filter(name="notifications.tell_of_message")
-        assert {job.run_at for job in waiting} == {at.now + timedelta(seconds=10)}
-        run_jobs("notifications.tell_of_message")
-        assert told() == [(lina.id, "message.created", "New message from Amel", "Five minutes.")]
-        assert Notification.objects.get().reference == f"conversation:{talk.id}"
-
-    def test_disturb_nobody_who_has_muted_the_conversation(self, api: Api, member: MakeMember, at: Moment) -> None:
-        """Neither in the list, nor by push, nor by e-mail. Seen red with `is_muted` not asked for."""
-        amel, lina, nour = (member(name=name, email_verified_at=at.now) for name in ("Amel", "Lina", "Nour"))
-        for one in (lina, nour):
-            choices = {"message.created": {"email": True}}
-            Preferences.objects.create(user_id=one.id, choices=choices, updated_at=at.now)
-            assert api.as_(one).post("/devices/", {"kind": "fcm", "token": one.user.name}).status == 201
-        people = [amel.id, lina.id, nour.id]
-        talk = messaging.open_conversation(actor=amel.actor, subject=None, user_ids=people, title="T", now=at.now)
-        assert api.as_(lina).put(f"/conversations/{talk.id}/mute/").status == 204
-        messaging.send_message(actor=amel.actor, conversation_id=talk.id, content="Hello", now=at.now)
-        run_jobs("notifications.tell_of_message")
-        assert [one[0] for one in told()] == [nour.id]
-        assert sorted(Delivery.objects.values_list("user_id", "channel")) == [(nour.id, "email"), (nour.id, "push")]
-
-    @pytest.fixture
-    def told_of_one(self, member: MakeMember, at: Moment) -> tuple[Member, int, list[int]]:
-        """Lina has read the first of three messages and was told of the second; the conversation, and all three."""
-        amel, lina = member(name="Amel"), member(name="Lina")
-        talk = messaging.open_conversation(actor=None, subject="assistance:9", user_ids=[amel.id, lina.id], now=at.now)
-        said = [
-            messaging.send_message(actor=amel.actor, conversation_id=talk.id, content=content, now=at.now).id
-            for content in ("One", "Two", "Three")
-        ]
-        receipts.mark_read(actor=lina.actor, conversation_id=talk.id, message_id=said[0], now=at.now)
-        run_jobs("notifications.tell_of_message")
-        assert [one[3] for one in told()] == ["Two"]
-        return lina, talk.id, said
-
-    def test_are_read_where_the_conversation_is(
-        self, api: Api, told_of_one: tuple[Member, int, list[int]], at: Moment
-    ) -> None:
-        """Seen red without the subscription. Reading up to what came before leaves it."""
-        lina, talk, said = told_of_one
-        mine, begun = api.as_(lina), len(events_of(lina))
-        before = mine.get("/notifications/").body["results"]
-        for up_to, unread in ((said[0], 1), (said[2], 0)):
-            mine.post(f"/conversations/{talk}/read/", {"message_id": up_to})
-            for _ in range(2):
-                run_jobs("notifications.read_messages")
-                JobRow.objects.filter(name="notifications.read_messages").update(status="pending")
-            assert mine.get("/notifications/unread-count/").body == {"unread_count": unread}
-        after = mine.get("/notifications/").body["results"]
-        assert after == [{**before[0], "is_read": True, "read_at": "2030-05-15T09:30:00Z"}]
-        assert [json.loads(row.data) for row in events_of(lina)[begun:]] == [
-            {"change": "read", "notification_id": before[0]["id"], "up_to": None, "unread_count": 0}
-        ]
-
-    def test_of_another_conversation_or_kind_stay_unread(
-        self, api: Api, told_of_one: tuple[Member, int, list[int]], member: MakeMember, at: Moment
-    ) -> None:
-        lina, talk, _ = told_of_one
-        other = messaging.open_conversation(
-            actor=None, subject="assistance:10", user_ids=[lina.id, member().id], now=at.now
-        )
-        Notification.objects.update(reference=f"conversation:{other.id}")
-        send(AccountNotice(kind="password_changed"), lina, at)
-        told()
-        api.as_(lina).post(f"/conversations/{talk}/read/", {})
-        run_jobs("notifications.read_messages")
-        assert Notification.objects.filter(read_at=None).count() == 2
 
 
 class TestTwice:
