@@ -45,7 +45,10 @@ class Skill(models.Model):
 DELETED_NAME = "Deleted account"
 """How everybody who is gone is called, and nobody else: apps may show it in words of their own."""
 
+NOTHING_PENDING: Mapping[str, Any] = {"pending_email": None, "pending_phone_number": None, "pending_since": None}
+
 NOBODY: Mapping[str, Any] = {
+    **NOTHING_PENDING,
     "name": DELETED_NAME,
     "first_name": "",
     "last_name": "",
@@ -104,6 +107,12 @@ class User(AbstractBaseUser):
     """Whether nobody saw that who proved it has the account, too: a stranger may have made it, for a mail to be clicked
     that nobody asked for."""
     phone_verified_at = models.DateTimeField(null=True)
+    # Where the person wants to be reached instead, once they have confirmed it. Until then it is nobody's: not unique,
+    # it signs nobody in and recovers nothing.
+    pending_email = models.EmailField(max_length=254, null=True)  # noqa: DJ001
+    pending_phone_number = models.CharField(max_length=16, null=True)  # noqa: DJ001
+    pending_since = models.DateTimeField(null=True)
+    """When the later of the two was given."""
     bio = models.CharField(max_length=1000, default="")
     city = models.CharField(max_length=100, default="")
     country = models.CharField(max_length=2, default="")
@@ -152,7 +161,20 @@ class User(AbstractBaseUser):
                 & (~Q(roles=[]) | Q(deleted_at__isnull=False)),
                 name="user_has_roles",
             ),
+            models.CheckConstraint(
+                condition=Q(pending_since__isnull=True, pending_email__isnull=True, pending_phone_number__isnull=True)
+                | Q(pending_since__isnull=False)
+                & (Q(pending_email__isnull=False) | Q(pending_phone_number__isnull=False)),
+                name="user_pending_since",
+            ),
         ]
+        indexes = [
+            models.Index(fields=["pending_since"], condition=Q(pending_since__isnull=False), name="user_pending"),
+        ]
+
+    def is_pending(self, address: str) -> bool:
+        """Whether this e-mail address, however written, or number waits to be confirmed."""
+        return address.lower() in (self.pending_email and self.pending_email.lower(), self.pending_phone_number)
 
     @property
     def owns_email(self) -> bool:
@@ -312,17 +334,19 @@ class Code(models.Model):
     """A request for a code, and the code that the job made for it: six digits, kept as a digest.
 
     Every request leaves a row, also one for an address that no account has: what is asked cannot be told from it, and
-    it counts against the limits. Only the newest of a purpose and address is good for anything.
+    it counts against the limits. Only the newest of a purpose, address and lane is good for anything.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     purpose = models.CharField(max_length=14, choices=CodePurpose.choices)
     address = models.CharField(max_length=254)
     """An e-mail address in small letters, or a phone number in E.164."""
+    lane = models.CharField(max_length=24, default="", db_default="")
+    """Whose request it is, where that is known: it replaces no other's. `user:7` wants the address for an account."""
     asked_from = models.CharField(max_length=43)
     """The network that asked: an IPv4 address, or the /64 of an IPv6 one."""
     created_at = models.DateTimeField()
-    # All of these are empty until the job has found the account and sent the code.
+    # All of these are empty until the job has found the account and sent the code; but who wants an address is known.
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="codes")
     digest = models.BinaryField(max_length=32, null=True)
     expires_at = models.DateTimeField(null=True)

@@ -29,7 +29,8 @@ from backend.core.personal_data import Part, rows_of
 PROFILE = (
     *("id", "username", "name", "first_name", "last_name", "email", "phone_number", "roles"),
     *("bio", "city", "country", "address", "lat", "lng", "time_zone", "language", "hide_presence"),
-    *("is_verified", "email_verified_at", "phone_verified_at", "created_at", "updated_at"),
+    *("is_verified", "email_verified_at", "phone_verified_at", "pending_email", "pending_phone_number"),
+    *("created_at", "updated_at"),
 )
 ASSISTANT = (
     *("service_type", "vehicle_type", "vehicle_class", "vehicle_registration_number"),

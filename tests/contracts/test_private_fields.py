@@ -17,11 +17,14 @@ from tests.architecture.test_authorisation import call
 from tests.support.world import ACTORS, World, rolled_back
 
 PRIVATE = {
-    User: ("password", "email", "phone_number", "address"),
+    User: ("password", "email", "phone_number", "address", "pending_email", "pending_phone_number"),
     AssistantProfile: ("licence_number", "vehicle_registration_number"),
     Session: ("agent",),
 }
-OWN = {"email", "phone_number", "address", "licence_number", "vehicle_registration_number", "agent"}
+OWN = {"email", "phone_number", "address", "licence_number", "vehicle_registration_number", "agent"} | {
+    "pending_email",
+    "pending_phone_number",
+}
 """What people see of themselves."""
 
 MAY_CALL = {"client", "assistant", "manager", "admin"}
@@ -47,7 +50,8 @@ def marked(world: World) -> World:
     for name, member in world.members.items():
         for model, columns in PRIVATE.items():
             rows = model._base_manager.filter(**{"pk" if model is User else "user_id": member.id})
-            rows.update(**{column: mark(column, name) for column in columns})
+            since = {"pending_since": datetime.now(UTC)} if model is User else {}
+            rows.update(**since, **{column: mark(column, name) for column in columns})
     return world
 
 

@@ -247,13 +247,16 @@ def read_me(request: HttpRequest, response: HttpResponse) -> User:
     response=UserOut,
     auth=auth.any_user,
     operation_id="updateMe",
-    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken, ProofRequired, PreconditionFailed),
+    openapi_extra=problems(UsernameTaken, ProofRequired, PreconditionFailed),
 )
 def update_me(request: HttpRequest, response: HttpResponse, payload: ProfileIn, if_match: IfMatch = None) -> User:
     """Change my profile; what is left out stays as it is.
 
-    A new e-mail address or phone number must be verified again, and wants `current_password`, or a sign-in less
-    than five minutes old. One of the two must be left. Five new ones a day for an account, ten a minute from a network.
+    A new e-mail address or phone number wants `current_password`, or a sign-in less than five minutes old. It is shown
+    as `pending_…` while the present one goes on to serve, and takes its place when it is confirmed with the code or the
+    link that went there (`verifyEmail`, `verifyPhone`); after seven days it is forgotten. Whether another account has
+    it is told only then. Giving it again sends another code, giving the present one withdraws it, null removes the
+    present one. One of the two must be left. Five new ones a day for an account.
     With `name` alone, first and last name follow it; with `first_name` or `last_name`, the whole name follows them.
     """
     changes = payload.changes()

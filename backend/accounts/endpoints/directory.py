@@ -22,7 +22,6 @@ from backend.accounts.schemas.directory import (
     SessionOut,
 )
 from backend.accounts.services import addresses, ending
-from backend.accounts.services.uniqueness import CHECKS
 from backend.core import auth, clock
 from backend.core.idempotency import idempotent
 from backend.core.limits import Limit, enforce, whose_address
@@ -32,6 +31,7 @@ from backend.core.request_context import client_address
 from backend.core.schemas import Id, Page, Text
 
 DIRECTORY = Limit("directory", 120, 60)
+CHECKS = Limit("availability", 10, 60, strict=True)
 
 
 @router.get("/auth/availability/", response=AvailabilityOut, auth=None, operation_id="readAvailability")

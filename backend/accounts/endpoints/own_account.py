@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja.responses import Status
 
 from backend.accounts.endpoints.router import router
-from backend.accounts.errors import AccountInUse, EmailTaken, PhoneTaken, ProofRequired, UsernameTaken
+from backend.accounts.errors import AccountInUse, ProofRequired, UsernameTaken
 from backend.accounts.models import User
 from backend.accounts.schemas.account import UserOut
 from backend.accounts.schemas.own_account import DeletionIn, ProfileReplacementIn
@@ -21,7 +21,7 @@ from backend.core.openapi import problems
     response=UserOut,
     auth=auth.any_user,
     operation_id="replaceMe",
-    openapi_extra=problems(EmailTaken, PhoneTaken, UsernameTaken, ProofRequired, PreconditionFailed),
+    openapi_extra=problems(UsernameTaken, ProofRequired, PreconditionFailed),
 )
 def replace_me(
     request: HttpRequest, response: HttpResponse, payload: ProfileReplacementIn, if_match: IfMatch = None
@@ -29,7 +29,8 @@ def replace_me(
     """Replace my whole profile. A field that is left out returns to what it is in a new account.
 
     So an e-mail address or a phone number that is left out is removed; one of the two must be left. Whatever changes of
-    them wants `current_password`, or a sign-in less than five minutes old. The username stays when it is left out, and
+    them wants `current_password`, or a sign-in less than five minutes old; a new one is pending until it is confirmed,
+    as in `updateMe`. The username stays when it is left out, and
     first and last name follow the name. Roles, photo and skills are changed by their own operations.
     """
     changes = payload.changes()

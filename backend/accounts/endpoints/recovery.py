@@ -17,7 +17,7 @@ from ninja.responses import Status
 
 from backend.accounts.endpoints.account import device_of
 from backend.accounts.endpoints.router import router
-from backend.accounts.errors import InvalidCode, ProofRequired
+from backend.accounts.errors import EmailTaken, InvalidCode, PhoneTaken, ProofRequired
 from backend.accounts.models import CodePurpose
 from backend.accounts.schemas.recovery import (
     CodeAskedOut,
@@ -60,12 +60,13 @@ def ask_email_verification(request: HttpRequest, payload: EmailIn) -> Status[dic
     response=VerifiedOut,
     auth=None,
     operation_id="verifyEmail",
-    openapi_extra=problems(InvalidCode),
+    openapi_extra=problems(InvalidCode, EmailTaken),
 )
 def verify_email(request: HttpRequest, payload: EmailVerifyIn) -> dict[str, Any]:
     """Prove an e-mail address with the code that went there, or with the token of the link.
 
-    A code works for ten minutes, once, and is dead after five tries.
+    A code works for ten minutes, once, and is dead after five tries. A pending address becomes the account's;
+    `email_taken` when another account has it by then.
     """
     if payload.token is not None:
         verification.verify_by_link(token=payload.token, now=clock.now())
@@ -79,7 +80,7 @@ def verify_email(request: HttpRequest, payload: EmailVerifyIn) -> dict[str, Any]
     response=VerifiedOut,
     auth=None,
     operation_id="openEmailLink",
-    openapi_extra={**problems(InvalidCode), **PAGE},
+    openapi_extra={**problems(InvalidCode, EmailTaken), **PAGE},
 )
 def open_email_link(request: HttpRequest, token: Annotated[LinkToken, Query()]) -> dict[str, Any] | HttpResponse:
     """Open the mail's link: a page with a button that proves the e-mail address.
@@ -93,8 +94,8 @@ def open_email_link(request: HttpRequest, token: Annotated[LinkToken, Query()]) 
         return {"channel": "email"}
     try:
         language = verification.language_of_link(token=token, now=clock.now())
-    except InvalidCode:
-        return _dead_link(request)
+    except InvalidCode as problem:
+        return _dead_link(request, problem)
     return _page("link_confirm", language=language, token=token)
 
 
@@ -102,15 +103,15 @@ def open_email_link(request: HttpRequest, token: Annotated[LinkToken, Query()]) 
     "/auth/email/verify/form/",
     auth=None,
     operation_id="pressEmailButton",
-    openapi_extra={**problems(InvalidCode), **PAGE, "requestBody": LINK_FORM},
+    openapi_extra={**problems(InvalidCode, EmailTaken), **PAGE, "requestBody": LINK_FORM},
 )
 def press_email_button(request: HttpRequest) -> HttpResponse:
     """Press the button of the page that the mail's link opened: it proves the e-mail address. The answer is a page."""
     token = request.POST.get("token", "") if request.content_type == FORM else ""
     try:
         user = verification.verify_by_link(token=token, now=clock.now())
-    except InvalidCode:
-        return _dead_link(request)
+    except (InvalidCode, EmailTaken) as problem:
+        return _dead_link(request, problem)
     return _page("link_opened", language=user.language)
 
 
@@ -129,10 +130,13 @@ def ask_phone_verification(request: HttpRequest, payload: PhoneIn) -> Status[dic
     response=VerifiedOut,
     auth=None,
     operation_id="verifyPhone",
-    openapi_extra=problems(InvalidCode),
+    openapi_extra=problems(InvalidCode, PhoneTaken),
 )
 def verify_phone(request: HttpRequest, payload: PhoneVerifyIn) -> dict[str, Any]:
-    """Prove a phone number with the code that went there. It works for ten minutes, once, and dies after five tries."""
+    """Prove a phone number with the code that went there. It works for ten minutes, once, and dies after five tries.
+
+    A pending number becomes the account's; `phone_taken` when another account has it by then.
+    """
     verification.verify(address=payload.phone_number, code=payload.code, now=clock.now())
     return {"channel": "sms"}
 
@@ -186,10 +190,11 @@ def _ask(purpose: CodePurpose, address: str) -> Status[dict[str, Any]]:
     return Status(202, {"channel": channel, "expires_in_seconds": round(codes.LIFETIME.total_seconds())})
 
 
-def _dead_link(request: HttpRequest) -> HttpResponse:
+def _dead_link(request: HttpRequest, problem: InvalidCode | EmailTaken) -> HttpResponse:
     if "text/html" not in request.headers.get("Accept", ""):
-        raise InvalidCode
-    return _page("link_dead", language=translation.get_language_from_request(request), status=422)
+        raise problem
+    name = "link_taken" if isinstance(problem, EmailTaken) else "link_dead"
+    return _page(name, language=translation.get_language_from_request(request), status=problem.status)
 
 
 def _page(name: str, *, language: str, status: int = 200, **values: str) -> HttpResponse:

@@ -19,6 +19,7 @@ from backend.core.schemas import Day, In, Line, Out, Text
 from backend.core.tokens import MAX_TOKEN_LENGTH
 from shared_contracts.events import Place
 
+NEW_CONTACT = "A new one is pending until it is confirmed; the present one withdraws it"
 LEFT_OUT: Any = Field(default_factory=lambda: None)
 """The default of a field that may be left out, but not be null: read it from `model_fields_set` only."""
 
@@ -336,10 +337,8 @@ class ProfileIn(In):
     name: Name = LEFT_OUT
     first_name: FirstName = LEFT_OUT
     last_name: LastName = LEFT_OUT
-    email: Annotated[Email | None, Field(description="A new one must be verified again; null removes it.")] = LEFT_OUT
-    phone_number: Annotated[
-        PhoneNumber | None, Field(description="A new one must be verified again; null removes it.")
-    ] = LEFT_OUT
+    email: Annotated[Email | None, Field(description=NEW_CONTACT + "; null removes it.")] = LEFT_OUT
+    phone_number: Annotated[PhoneNumber | None, Field(description=NEW_CONTACT + "; null removes it.")] = LEFT_OUT
     username: Username = LEFT_OUT
     bio: Bio = LEFT_OUT
     city: City = LEFT_OUT
@@ -388,6 +387,8 @@ class UserOut(Out):
     hide_presence: bool
     photo: PhotoOut | None
     is_verified: bool
+    pending_email: Annotated[str | None, Field(description="Takes the other's place as soon as it is confirmed.")]
+    pending_phone_number: Annotated[str | None, Field(description="As `pending_email`.")]
     created_at: datetime
 
     @staticmethod

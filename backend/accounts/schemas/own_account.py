@@ -6,6 +6,7 @@ from pydantic import Field, StrictBool
 
 from backend.accounts.schemas.account import (
     LEFT_OUT,
+    NEW_CONTACT,
     Address,
     Bio,
     City,
@@ -31,12 +32,8 @@ class ProfileReplacementIn(In):
     name: Name
     first_name: Annotated[FirstName, Field(description="From the name when left out.")] = LEFT_OUT
     last_name: Annotated[LastName, Field(description="From the name when left out.")] = LEFT_OUT
-    email: Annotated[Email | None, Field(description="A new one must be verified again; left out it is removed.")] = (
-        None
-    )
-    phone_number: Annotated[
-        PhoneNumber | None, Field(description="A new one must be verified again; left out it is removed.")
-    ] = None
+    email: Annotated[Email | None, Field(description=NEW_CONTACT + "; left out it is removed.")] = None
+    phone_number: Annotated[PhoneNumber | None, Field(description=NEW_CONTACT + "; left out it is removed.")] = None
     username: Annotated[Username, Field(description="Stays when left out: there is always one.")] = LEFT_OUT
     bio: Bio = ""
     city: City = ""

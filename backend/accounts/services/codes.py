@@ -9,6 +9,7 @@ are judged (ASVS 5.0, 6.5; RELIABILITY.md A5, A7, L7).
 import hashlib
 import hmac
 import uuid
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +24,7 @@ from backend.core.environment import environment
 from backend.core.errors import RateLimited
 from backend.core.jobs import OutsideCall, enqueue
 from backend.core.limits import whose_address
+from backend.core.references import make_reference
 from backend.core.request_context import client_address
 
 LIFETIME = timedelta(minutes=10)
@@ -47,9 +49,7 @@ def ask(*, purpose: CodePurpose, address: str, now: datetime) -> None:
 
     Raises RateLimited, whether or not an account has it.
     """
-    wait = _ask(purpose, normalised(address), now=now)
-    if wait is not None:
-        raise RateLimited(headers={"Retry-After": str(max(1, round(wait.total_seconds())))})
+    _refuse(_ask(purpose, normalised(address), now=now))
 
 
 def ask_if_allowed(*, purpose: CodePurpose, address: str, now: datetime) -> None:
@@ -57,7 +57,25 @@ def ask_if_allowed(*, purpose: CodePurpose, address: str, now: datetime) -> None
     _ask(purpose, normalised(address), now=now)
 
 
-def _ask(purpose: CodePurpose, address: str, *, now: datetime) -> timedelta | None:
+def ask_for_change(*, user: User, address: str, now: datetime) -> None:
+    """Have a code sent to an address that this person wants for their account.
+
+    Whether another account has it is looked up by the job, which then tells the owner of the address instead. Raises
+    RateLimited. Call it in the transaction that writes the pending address down.
+    """
+    _refuse(_ask(verifying(address), normalised(address), wanted_by=user, now=now))
+
+
+def verifying(address: str) -> CodePurpose:
+    return CodePurpose.VERIFY_EMAIL if "@" in address else CodePurpose.VERIFY_PHONE
+
+
+def _refuse(wait: timedelta | None) -> None:
+    if wait is not None:
+        raise RateLimited(headers={"Retry-After": str(max(1, round(wait.total_seconds())))})
+
+
+def _ask(purpose: CodePurpose, address: str, *, now: datetime, wanted_by: User | None = None) -> timedelta | None:
     """Write the request and its job; or how long to wait until it may be made."""
     asked_from = whose_address(client_address())
     if environment().rate_limits:
@@ -69,7 +87,14 @@ def _ask(purpose: CodePurpose, address: str, *, now: datetime) -> timedelta | No
             if filling is not None:
                 wait: timedelta = filling + DAY - now
                 return wait
-    row = Code.objects.create(purpose=purpose, address=address, asked_from=asked_from, created_at=now)
+    row = Code.objects.create(
+        purpose=purpose,
+        address=address,
+        lane=make_reference("user", wanted_by.pk) if wanted_by else "",
+        user=wanted_by,
+        asked_from=asked_from,
+        created_at=now,
+    )
     enqueue("accounts.send_code", now=now, code_id=str(row.pk))
     return None
 
@@ -80,11 +105,14 @@ def prepare(*, code_id: uuid.UUID, key: str, now: datetime) -> OutsideCall | Non
     For the job, in its transaction. Asked again for the same request it makes the same code.
     """
     row = Code.objects.select_for_update().filter(pk=code_id, used_at=None).first()
-    if row is None or _newest(row.purpose, row.address) != row.pk:
+    if row is None or not _is_newest(row):
         return None
     user = _account_of(row)
     if user is None or (row.expires_at is not None and row.expires_at <= now):
         return None
+    has_it = _holders(row.address).exclude(pk=user.pk).first() if user.is_pending(row.address) else None
+    if has_it is not None:
+        return _say_that_it_is_taken(row.address, of=has_it, key=key)
     row.user, row.digest, row.expires_at = user, _digest(row.pk, _code(row.pk)), row.expires_at or now + LIFETIME
     row.save(update_fields=["user", "digest", "expires_at"])
     if "@" not in row.address:
@@ -93,7 +121,7 @@ def prepare(*, code_id: uuid.UUID, key: str, now: datetime) -> OutsideCall | Non
     link = f"{environment().link_base}/api/v1/auth/email/verify/?token={_token(row.pk)}"
     message = mail.compose(
         f"accounts/mail/{row.purpose}",
-        to=user.email or row.address,
+        to=_as_written(row.address, user),
         language=user.language,
         key=key,
         context={"code": _code(row.pk), "link": link},
@@ -101,55 +129,97 @@ def prepare(*, code_id: uuid.UUID, key: str, now: datetime) -> OutsideCall | Non
     return partial(mail.deliver, message)
 
 
+def _say_that_it_is_taken(address: str, *, of: User, key: str) -> OutsideCall:
+    """Instead of a code: its owner hears of it, and whoever wants the address hears nothing."""
+    if "@" not in address:
+        text = mail.write_text("accounts/sms/taken", language=of.language, context={})
+        return partial(sms.deliver, to=address, text=text)
+    message = mail.compose(
+        "accounts/mail/taken", to=_as_written(address, of), language=of.language, key=key, context={}
+    )
+    return partial(mail.deliver, message)
+
+
+def _as_written(address: str, user: User) -> str:
+    """The e-mail address as its owner writes it: the part before the @ may distinguish capitals."""
+    known = (user.pending_email, user.email)
+    return next((one for one in known if one is not None and one.lower() == address), address)
+
+
 def _account_of(row: Code) -> User | None:
-    """The active account that has this address and needs this code."""
-    people = User.objects.filter(is_active=True)
-    if "@" in row.address:
-        people = people.alias(small_email=Lower("email")).filter(small_email=row.address)
-        done = Q(email_verified_at__isnull=False)
-    else:
-        people = people.filter(phone_number=row.address, phone_signs_in=True)
-        done = Q(phone_verified_at__isnull=False)
+    """The active account that has this address and needs this code, or wants the address."""
+    if row.lane:
+        user = User.objects.filter(codes=row.pk, is_active=True).first()
+        return user if user is not None and user.is_pending(row.address) else None
+    holder = _holders(row.address).first()
+    if holder is None:
+        return _only_one_who_wants(row.address) if row.purpose != CodePurpose.RESET_PASSWORD else None
+    is_proved = (holder.email_verified_at if "@" in row.address else holder.phone_verified_at) is not None
     if row.purpose == CodePurpose.RESET_PASSWORD:
         # A number that nobody proved takes no account from who proved an e-mail address: it may be mistyped.
-        return (people if "@" in row.address else people.filter(done | Q(email_verified_at=None))).first()
-    return people.exclude(done).first()
+        needs_it = "@" in row.address or is_proved or holder.email_verified_at is None
+    else:
+        needs_it = not is_proved
+    return holder if holder.is_active and needs_it else None
+
+
+def _only_one_who_wants(address: str) -> User | None:
+    """Who asked for a code for this pending address within the day, and asks once more, not signed in.
+
+    Where several want it nobody knows who asks: they give the address again, signed in.
+    """
+    asked = User.objects.filter(codes__address=address, codes__lane__gt="", is_active=True).distinct()
+    wanting = [user for user in asked if user.is_pending(address)]
+    return wanting[0] if len(wanting) == 1 else None
+
+
+def _holders(address: str) -> QuerySet[User]:
+    if "@" in address:
+        return User.objects.alias(small_email=Lower("email")).filter(small_email=address)
+    return User.objects.filter(phone_number=address, phone_signs_in=True)
 
 
 def redeem(*, purpose: CodePurpose, address: str, code: str, now: datetime) -> User | None:
     """The account whose code this is, its row locked; None for a wrong code. A code works once.
 
+    Several accounts may want one address: it is compared with the newest code of each, and counts as a try of each.
     Call it in a transaction that is committed also when the answer is None: the try must be counted. It costs the same
     queries until the code was right, whether or not an account has the address.
     """
     address = normalised(address)
-    newest = Code.objects.filter(purpose=purpose, address=address).order_by("-created_at", "-pk").first()
-    row = newest or Code(user=None)
-    _lock([f"user:{row.user_id}" if row.user_id else address])
-    of_account = Q(user_id=row.user_id) if row.user_id else Q(address=address)
-    tried = Code.objects.filter(of_account, created_at__gt=now - DAY - LIFETIME).aggregate(all=Sum("tries"))["all"] or 0
-    counted = Code.objects.filter(
-        pk=row.pk, tries__lt=TRIES if tried < TRIES_A_DAY else 0, used_at=None, expires_at__gt=now
-    ).update(tries=F("tries") + 1)
-    is_right = hmac.compare_digest(_digest(row.pk, code), bytes(row.digest or b"\0" * 32))
-    return _use(row, now=now) if counted and is_right else None
+    recent = Code.objects.filter(purpose=purpose, address=address, created_at__gt=now - DAY)
+    rows = list(recent.order_by("lane", "-created_at", "-pk").distinct("lane")) or [Code(user=None)]
+    _lock(sorted({f"user:{row.user_id}" if row.user_id else address for row in rows}))
+    of_accounts = Q(user_id__in=[row.user_id or 0 for row in rows]) | Q(user=None, address=address)
+    known = Code.objects.filter(of_accounts, created_at__gt=now - DAY - LIFETIME).values_list("user_id")
+    tried: Counter[int | None] = Counter(dict(known.annotate(Sum("tries")).order_by()))
+    right = None
+    for row in rows:
+        counted = Code.objects.filter(
+            pk=row.pk, tries__lt=TRIES if tried[row.user_id] < TRIES_A_DAY else 0, used_at=None, expires_at__gt=now
+        ).update(tries=F("tries") + 1)
+        tried[row.user_id] += counted
+        is_right = hmac.compare_digest(_digest(row.pk, code), bytes(row.digest or b"\0" * 32))
+        right = row if counted and is_right else right
+    return _use(right, now=now) if right else None
 
 
-def redeem_token(*, token: str, now: datetime) -> User | None:
-    """The account that got this link for its e-mail address; None when it works no more.
+def redeem_token(*, token: str, now: datetime) -> tuple[User, str] | None:
+    """The account that got this link, and the e-mail address that it proves; None when it works no more.
 
     Using it again within its ten minutes changes nothing: a page that is loaded anew says the same.
     """
     row = _row_of(token, Code.objects.select_for_update(), now=now)
     if row is None:
         return None
-    return _owner(row) if row.used_at is not None else _use(row, now=now)
+    user = _owner(row) if row.used_at is not None else _use(row, now=now)
+    return None if user is None else (user, row.address)
 
 
 def whose_link(*, token: str, now: datetime) -> User | None:
     """The account that got this link, without using it: programs that look through mails open links, too."""
     row = _row_of(token, Code.objects.select_related("user"), now=now)
-    return row.user if row is not None and row.user is not None and _is_owner(row.user, row) else None
+    return row.user if row is not None and row.user is not None and _serves(row, row.user) else None
 
 
 def _row_of(token: str, rows: QuerySet[Code], *, now: datetime) -> Code | None:
@@ -161,7 +231,7 @@ def _row_of(token: str, rows: QuerySet[Code], *, now: datetime) -> Code | None:
     if not hmac.compare_digest(_token(code_id).encode(), token.encode()):
         return None
     row = rows.filter(pk=code_id, expires_at__gt=now).first()
-    return row if row is not None and _newest(row.purpose, row.address) == row.pk else None
+    return row if row is not None and _is_newest(row) else None
 
 
 def _use(row: Code, *, now: datetime) -> User | None:
@@ -171,18 +241,22 @@ def _use(row: Code, *, now: datetime) -> User | None:
 
 
 def _owner(row: Code) -> User | None:
-    """The account, if it still has the address that the code went to."""
+    """The account, if it still has, or wants, the address that the code went to."""
     user = User.objects.select_for_update(no_key=True).filter(codes=row.pk).first()
-    return user if user is not None and _is_owner(user, row) else None
+    return user if user is not None and _serves(row, user) else None
 
 
-def _is_owner(user: User, row: Code) -> bool:
-    return user.is_active and row.address in (user.email and user.email.lower(), user.phone_number)
+def _serves(row: Code, user: User) -> bool:
+    is_present = row.address in (user.email and user.email.lower(), user.phone_number)
+    # What is pending recovers nothing.
+    is_pending = row.purpose != CodePurpose.RESET_PASSWORD and user.is_pending(row.address)
+    return user.is_active and (is_present or is_pending)
 
 
-def _newest(purpose: str, address: str) -> uuid.UUID | None:
-    rows = Code.objects.filter(purpose=purpose, address=address).order_by("-created_at", "-pk")
-    return rows.values_list("pk", flat=True).first()
+def _is_newest(row: Code) -> bool:
+    """Whether no later request of its lane has replaced it."""
+    rows = Code.objects.filter(purpose=row.purpose, address=row.address, lane=row.lane)
+    return rows.order_by("-created_at", "-pk").values_list("pk", flat=True).first() == row.pk
 
 
 def _lock(names: Collection[str]) -> None:

@@ -15,7 +15,7 @@ from django.db.models import Value
 from django.db.models.functions import Lower
 
 from backend.accounts.errors import InvalidCredentials, OtpRequired
-from backend.accounts.models import ExternalIdentity, SecondFactor, User
+from backend.accounts.models import NOTHING_PENDING, ExternalIdentity, SecondFactor, User
 from backend.accounts.selectors import hold_active
 from backend.accounts.services import two_factor
 from backend.accounts.services.ending import end_all_sessions
@@ -104,7 +104,7 @@ def _link(user: User, claims: Claims, *, now: datetime) -> User:
     except NotFound:
         raise InvalidCredentials from None
     # Whoever knew the password may be no more than that: a guest since before the owner came (A9).
-    save_changes(user, {"password": make_password(None)}, now=now)
+    save_changes(user, {"password": make_password(None), **NOTHING_PENDING}, now=now)
     if user.owns_email:
         end_all_sessions(actor=None, user_id=user.pk, reason="identity_linked", now=now)
         notify(user_id=user.pk, kind="identity_linked", now=now)

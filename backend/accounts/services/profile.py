@@ -8,27 +8,30 @@ from typing import Any, Protocol
 from django.db import transaction
 from django.db.models import F
 
-from backend.accounts.models import CodePurpose, User
+from backend.accounts.models import User
 from backend.accounts.selectors import get_own
-from backend.accounts.services.codes import ask_if_allowed
+from backend.accounts.services.codes import ask_for_change
 from backend.accounts.services.names import names_of
 from backend.accounts.services.notices import notify
 from backend.accounts.services.proof import prove
-from backend.accounts.services.uniqueness import count_new_contact, decided_by_the_database
+from backend.accounts.services.uniqueness import decided_by_the_database
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, PreconditionFailed
 from backend.core.geo import Point
 from backend.core.jobs import enqueue
+from backend.core.limits import Limit, enforce
 from backend.core.outbox import emit
 from backend.core.references import Question, make_reference
 from shared_contracts.events import AccessChanged
 from shared_contracts.rooms import user_room
 
-CONTACTS = frozenset({"email", "phone_number"})
+CONTACTS = ("email", "phone_number")
+NEW_CONTACTS = Limit("contacts", 5, 86_400, strict=True)
+"""Of one account: as many as codes for one address. What is sent there may annoy a stranger."""
 NAMES = ("name", "first_name", "last_name")
 CHANGEABLE = frozenset(
-    {*NAMES, "email", "phone_number", "username", "bio", "city", "country", "address", "location"}
+    {*NAMES, *CONTACTS, "username", "bio", "city", "country", "address", "location"}
     | {"time_zone", "language", "hide_presence"}
 )
 
@@ -45,15 +48,6 @@ class PersonListener(Protocol):
 PERSON_CHANGED: Question[PersonListener] = Question("who keeps copies of a person's name, city, roles and activity")
 
 
-@dataclass(frozen=True, slots=True)
-class _Reached:
-    """Where a person was reached before a change."""
-
-    email: str | None
-    phone_number: str | None
-    is_number_proved: bool
-
-
 def change_profile(
     *,
     actor: Actor,
@@ -62,23 +56,24 @@ def change_profile(
     now: datetime,
     password: str | None = None,
 ) -> User:
-    """Change the given ones of CHANGEABLE; the others stay. A new e-mail address or phone number is not verified.
+    """Change the given ones of CHANGEABLE; the others stay.
 
+    A new e-mail address or phone number is pending until it is confirmed with what is sent there (`verification`); the
+    present one given again withdraws it. Whether another account has it shows neither here nor in the time it takes.
     `location` is a Point or None. `wanted_versions` None accepts any present version. Raises PreconditionFailed,
-    EmailTaken, PhoneTaken, UsernameTaken, or a 422; ProofRequired when the e-mail address or phone number changes
-    without the password or a sign-in less than five minutes old, and RateLimited when that is tried too often: whether
-    another has the new one is in the answer.
+    UsernameTaken, or a 422; ProofRequired when the e-mail address or phone number is to change without the password or
+    a sign-in less than five minutes old, and RateLimited when that is tried too often.
     """
     if unknown := set(changes) - CHANGEABLE:
         raise ValueError(f"not changeable: {unknown}")
-    if not CONTACTS.isdisjoint(changes):
+    if not changes.keys().isdisjoint(CONTACTS):
         user = get_own(actor)
-        new = [changes[name] for name in CONTACTS & set(changes) if getattr(user, name) != changes[name]]
+        new = [changes[name] for name in CONTACTS if name in changes and getattr(user, name) != changes[name]]
         if new:
             # A password is hashed in no transaction.
             prove(actor=actor, user=user, password=password, now=now)
         for _ in filter(None, new):
-            count_new_contact(user_id=user.pk)
+            enforce(NEW_CONTACTS, str(user.pk))
     return _change(actor, changes, wanted_versions, now=now)
 
 
@@ -89,13 +84,14 @@ def _change(
     user = lock_active(actor.id)
     if wanted_versions is not None and user.version not in wanted_versions:
         raise PreconditionFailed
-    values = _columns(user, changes)
+    values = {**_columns(user, changes), **_contacts(user, changes, now=now)}
     different = {name: value for name, value in values.items() if getattr(user, name) != value}
-    if not different:
+    asked = [values[f"pending_{name}"] for name in CONTACTS if values.get(f"pending_{name}") is not None]
+    if not different and not asked:
         return user
-    before = _Reached(user.email, user.phone_number, is_number_proved=user.phone_verified_at is not None)
-    for name in CONTACTS & set(different):
+    for name in set(CONTACTS) & set(different):
         different |= {"is_verified": False, f"{name.removesuffix('_number')}_verified_at": None}
+    told = Reached.of(user)
     with decided_by_the_database():
         save_changes(user, different, now=now)
     if "hide_presence" in different:
@@ -110,26 +106,47 @@ def _change(
         changes={"fields": sorted(different)},
         now=now,
     )
-    _tell_of_contacts(user, before, now=now)
+    tell_of_contacts(user, told, now=now)
+    for address in asked:
+        ask_for_change(user=user, address=address, now=now)
     return user
 
 
-def _tell_of_contacts(user: User, before: _Reached, *, now: datetime) -> None:
-    """Ask for proof of what is new, and tell the owner where they were reached until now.
+def _contacts(user: User, changes: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """The columns of the contacts that were given: removed at once, or pending from now on, or pending no more."""
+    given = {name: changes[name] for name in CONTACTS if name in changes}
+    pending = {f"pending_{name}": None if value == getattr(user, name) else value for name, value in given.items()}
+    values = {**pending, **{name: None for name, value in given.items() if value is None}}
+    if any(pending.values()):
+        return {**values, "pending_since": now}
+    left = {name: getattr(user, name) for name in ("pending_email", "pending_phone_number")} | pending
+    return values if any(left.values()) else {**values, "pending_since": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where a person was reached before a change."""
+
+    email: str | None
+    phone_number: str | None
+    is_number_proved: bool
+
+    @classmethod
+    def of(cls, user: User) -> "Reached":
+        return cls(user.email, user.phone_number, is_number_proved=user.phone_verified_at is not None)
+
+
+def tell_of_contacts(user: User, before: Reached, *, now: datetime) -> None:
+    """Tell the owner where they were reached until now that they are no longer.
 
     A number that nobody proved hears nothing: it may be a stranger's, and an SMS costs money.
     """
-    if user.email != before.email:
-        if before.email is not None:
-            notify(user_id=user.pk, kind="email_changed", to=before.email, now=now)
-        if user.email is not None:
-            ask_if_allowed(purpose=CodePurpose.VERIFY_EMAIL, address=user.email, now=now)
-    if user.phone_number != before.phone_number:
+    if before.email is not None and user.email != before.email:
+        notify(user_id=user.pk, kind="email_changed", to=before.email, now=now)
+    if before.phone_number is not None and user.phone_number != before.phone_number:
         told = before.email or (before.phone_number if before.is_number_proved else None)
-        if before.phone_number is not None and told is not None:
+        if told is not None:
             notify(user_id=user.pk, kind="phone_changed", to=told, now=now)
-        if user.phone_number is not None:
-            ask_if_allowed(purpose=CodePurpose.VERIFY_PHONE, address=user.phone_number, now=now)
 
 
 def lock_active(user_id: int) -> User:
@@ -152,7 +169,7 @@ def save_changes(user: User, values: Mapping[str, Any], *, now: datetime) -> Non
 
 
 def _columns(user: User, changes: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name: value for name, value in changes.items() if name not in {*NAMES, "location"}}
+    values = {name: value for name, value in changes.items() if name not in {*NAMES, *CONTACTS, "location"}}
     if "location" in changes:
         location: Point | None = changes["location"]
         values["lat"], values["lng"] = (location.lat, location.lng) if location else (None, None)

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from backend.accounts.errors import InvalidCode
-from backend.accounts.models import CodePurpose, User
+from backend.accounts.models import NOTHING_PENDING, CodePurpose, User
 from backend.accounts.selectors import get_own
 from backend.accounts.services import codes
 from backend.accounts.services.delays import forgive_account
@@ -70,6 +70,7 @@ def change_password(*, actor: Actor, password: str | None, new_password: str, no
 
 
 def _set(user: User, encoded: str, *, by: Actor | None, now: datetime) -> None:
-    save_changes(user, {"password": encoded}, now=now)
+    # Whoever knew the old one may have wanted another address for the account, and wait to confirm it.
+    save_changes(user, {"password": encoded, **NOTHING_PENDING}, now=now)
     audit.record(actor=by, action="accounts.password_changed", reference=make_reference("user", user.pk), now=now)
     notify(user_id=user.pk, kind="password_changed", now=now)

@@ -2,8 +2,8 @@
 
 Whoever proves an address for the first time by a reset, or by an account elsewhere, gets the account, and nothing that
 a stranger may have put there opens it any more: linked accounts elsewhere, the second factor, the other address or
-number (which could reset the password, proved or not), and what other modules hand out without a sign-in. Sessions and
-the password are the caller's to end: it gives new ones.
+number (which could reset the password, proved or not), and what other modules hand out without a sign-in. Sessions,
+the password and what is pending are the caller's to end.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """What is unique is decided by the database, so that of two who take it at once one is told.
 
-Who is told learns that an account has the address, so how often one may try is limited (RELIABILITY.md A7).
+Who is told that an address is taken is registering, or has just proved that it is theirs (RELIABILITY.md A7).
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,7 @@ import psycopg
 from django.db import IntegrityError, transaction
 
 from backend.accounts.errors import EmailTaken, PhoneTaken, UsernameTaken
-from backend.core import limits
-from backend.core.errors import Problem, RateLimited, invalid_field
-from backend.core.limits import Limit, whose_address
-from backend.core.request_context import client_address
-
-CHECKS = Limit("availability", 10, 60, strict=True)
-"""Of one network: addresses and names looked up, and contacts changed."""
-NEW_CONTACTS = Limit("contacts", 5, 86_400, strict=True)
-"""Of one account, as many as codes for one address; those that another has, too."""
+from backend.core.errors import Problem, invalid_field
 
 _TAKEN: Mapping[str | None, type[Problem]] = {
     "user_email_once": EmailTaken,
@@ -43,10 +35,3 @@ def decided_by_the_database() -> Iterator[None]:
         if broken in _TAKEN:
             raise _TAKEN[broken] from None
         raise
-
-
-def count_new_contact(*, user_id: int) -> None:
-    """Count a new e-mail address or phone number of this account before it is looked for. Raises RateLimited."""
-    verdict = limits.check([(NEW_CONTACTS, str(user_id)), (CHECKS, whose_address(client_address()))])
-    if verdict is not None and not verdict.allowed:
-        raise RateLimited(headers={"Retry-After": str(max(1, verdict.retry_seconds))})

@@ -147,4 +147,4 @@ class TestProof:
         assert api.as_(amel).patch("/me/", {"email": "new@example.org", "current_password": PASSWORD}).status == 429
         at.forward(seconds=30)
         assert api.as_(amel).patch("/me/", {"email": "new@example.org", "current_password": PASSWORD}).status == 200
-        assert User.objects.get(pk=amel.id).email == "new@example.org"
+        assert User.objects.get(pk=amel.id).pending_email == "new@example.org"

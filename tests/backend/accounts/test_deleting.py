@@ -12,7 +12,7 @@ from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
-from backend.accounts.models import DELETED_NAME, ExternalIdentity, Session, SignInDelay, User
+from backend.accounts.models import DELETED_NAME, NOTHING_PENDING, ExternalIdentity, Session, SignInDelay, User
 from backend.accounts.services.delays import FREE_TRIES
 from backend.accounts.services.forgetting import forget
 from backend.accounts.services.passwords import hash_password
@@ -88,6 +88,7 @@ class TestDeleteMe:
             "email_verified_at": None,
             "phone_number": None,
             "phone_verified_at": None,
+            **NOTHING_PENDING,
             "phone_signs_in": True,
             "password": "!",
             "roles": [],

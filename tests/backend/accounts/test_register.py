@@ -50,6 +50,8 @@ class TestRegister:
             "hide_presence": False,
             "photo": None,
             "is_verified": False,
+            "pending_email": None,
+            "pending_phone_number": None,
             "created_at": "2030-05-15T09:30:00Z",
         }
         session = Session.objects.get()
