@@ -1,7 +1,6 @@
 """What every test may use."""
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,15 +16,17 @@ from pytest_django import DjangoDbBlocker
 from backend.core import clock
 from backend.core.environment import environment
 from backend.core.passwords import Argon2id
+from backend.core.starting import loading
 from tests.support.api import Api
 from tests.support.people import Member, make_member
 from tests.support.world import World, make_world
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """What is loaded stays: looking through it again and again was a twelfth of the suite's time."""
-    gc.collect()
-    gc.freeze()
+    with loading():
+        return (yield)
 
 
 @pytest.fixture(scope="session")
