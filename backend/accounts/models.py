@@ -342,7 +342,8 @@ class Code(models.Model):
     address = models.CharField(max_length=254)
     """An e-mail address in small letters, or a phone number in E.164."""
     lane = models.CharField(max_length=24, default="", db_default="")
-    """Whose request it is, where that is known: it replaces no other's. `user:7` wants the address for an account."""
+    """Whose request it is, where that is known: it replaces no other's. `user:7` wants the address for an account; an
+    `owner` has it, and asks on a device that the account knows."""
     asked_from = models.CharField(max_length=43)
     """The network that asked: an IPv4 address, or the /64 of an IPv6 one."""
     created_at = models.DateTimeField()
@@ -351,11 +352,17 @@ class Code(models.Model):
     digest = models.BinaryField(max_length=32, null=True)
     expires_at = models.DateTimeField(null=True)
     tries = models.PositiveSmallIntegerField(default=0)
+    """By strangers, or whoever cannot be told from them."""
+    owner_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+    """On devices that are known to the account."""
     used_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "accounts_code"
-        constraints = [models.CheckConstraint(condition=Q(tries__lte=5), name="code_five_tries")]
+        constraints = [
+            models.CheckConstraint(condition=Q(tries__lte=5), name="code_five_tries"),
+            models.CheckConstraint(condition=Q(owner_tries__lte=5), name="code_five_tries_of_its_owner"),
+        ]
         indexes = [
             models.Index(fields=["address", "-created_at"], name="code_of_address"),
             models.Index(fields=["asked_from", "created_at"], name="code_asked_from"),

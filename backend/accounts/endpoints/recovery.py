@@ -32,6 +32,7 @@ from backend.accounts.schemas.recovery import (
     VerifiedOut,
 )
 from backend.accounts.services import codes, recovery, verification
+from backend.accounts.services.signing_in import AGENT_LENGTH
 from backend.core import auth, clock
 from backend.core.openapi import problems
 
@@ -52,7 +53,7 @@ def ask_email_verification(request: HttpRequest, payload: EmailIn) -> Status[dic
     The answer is the same whether or not an account has the address. An earlier code works no more. Five a day for an
     address, ten a day from a network.
     """
-    return _ask(CodePurpose.VERIFY_EMAIL, payload.email)
+    return _ask(request, CodePurpose.VERIFY_EMAIL, payload.email)
 
 
 @router.post(
@@ -122,7 +123,7 @@ def ask_phone_verification(request: HttpRequest, payload: PhoneIn) -> Status[dic
     The answer is the same whether or not an account has the number. An earlier code works no more. Five a day for a
     number, ten a day from a network.
     """
-    return _ask(CodePurpose.VERIFY_PHONE, payload.phone_number)
+    return _ask(request, CodePurpose.VERIFY_PHONE, payload.phone_number)
 
 
 @router.post(
@@ -145,9 +146,11 @@ def verify_phone(request: HttpRequest, payload: PhoneVerifyIn) -> dict[str, Any]
 def ask_password_reset(request: HttpRequest, payload: PasswordResetIn) -> Status[dict[str, Any]]:
     """Send a code for choosing a new password, by e-mail or SMS.
 
-    The answer is the same whether or not an account has the address or number.
+    The answer is the same whether or not an account has the address or number. Five a day for an address, ten a day
+    from a network. A device that the account knows, by a sign-in or a code of the last day, has five of its own for an
+    address that was proved, whatever strangers ask for.
     """
-    return _ask(CodePurpose.RESET_PASSWORD, payload.address)
+    return _ask(request, CodePurpose.RESET_PASSWORD, payload.address)
 
 
 @router.post(
@@ -184,8 +187,8 @@ def change_password(request: HttpRequest, payload: PasswordChangeIn) -> Status[N
     return Status(204, None)
 
 
-def _ask(purpose: CodePurpose, address: str) -> Status[dict[str, Any]]:
-    codes.ask(purpose=purpose, address=address, now=clock.now())
+def _ask(request: HttpRequest, purpose: CodePurpose, address: str) -> Status[dict[str, Any]]:
+    codes.ask(purpose=purpose, address=address, agent=device_of(request).agent[:AGENT_LENGTH], now=clock.now())
     channel: Literal["email", "sms"] = "email" if "@" in address else "sms"
     return Status(202, {"channel": channel, "expires_in_seconds": round(codes.LIFETIME.total_seconds())})
 

@@ -4,6 +4,12 @@ A request costs and answers the same whether or not an account has the address: 
 looks for the account. The code is made there, from the row's random id with the platform's secret, so that a repeated
 job sends the same one; the row keeps only a digest. Tries are counted under a lock, so however many come at once, five
 are judged (ASVS 5.0, 6.5; RELIABILITY.md A5, A7, L7).
+
+Strangers cannot keep the owner out of recovery: a device that the account knows has requests and tries of its own for a
+new password, and nothing but its own next request replaces its code. That is so for an address that the account has
+proved; else whoever signs up with another's address would have more of both. So of one account twenty tries a day are
+judged of all strangers together, and twenty of all its own devices together, each of them a comparison with one code:
+in all, forty guesses a day. A stranger's succeed with 2 in 100,000 a day at most.
 """
 
 import hashlib
@@ -19,6 +25,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Lower
 
 from backend.accounts.models import Code, CodePurpose, User
+from backend.accounts.services.delays import is_known_device
 from backend.core import mail, sms
 from backend.core.environment import environment
 from backend.core.errors import RateLimited
@@ -31,11 +38,14 @@ LIFETIME = timedelta(minutes=10)
 TRIES = 5
 DAY = timedelta(days=1)
 TRIES_A_DAY = 20
-"""Of one account, over all its codes: a guess succeeds with 2 in 100,000 a day at most."""
+"""Of one account, over all its codes; of strangers, and as many on its own devices."""
 ASKED_A_DAY = 5
-"""For one address or number."""
+"""For one address or number; by strangers, and as many on the devices of who has proved it."""
 ASKED_FROM_A_DAY = 10
 """From one network."""
+OWNER = "owner"
+"""The lane of known devices. All of them share it: a lane for each would be as many guesses more."""
+COUNTS = ("tries", "owner_tries")
 LOCK_SPACE = 0x636F6465
 
 
@@ -44,12 +54,14 @@ def normalised(address: str) -> str:
 
 
 @transaction.atomic
-def ask(*, purpose: CodePurpose, address: str, now: datetime) -> None:
+def ask(*, purpose: CodePurpose, address: str, now: datetime, agent: str = "") -> None:
     """Have a code sent to this address (e-mail or E.164), if an account has it; an earlier one works no more.
 
-    Raises RateLimited, whether or not an account has it.
+    `agent` is what the caller's program calls itself. Raises RateLimited, whether or not an account has it.
     """
-    _refuse(_ask(purpose, normalised(address), now=now))
+    address = normalised(address)
+    is_known = purpose == CodePurpose.RESET_PASSWORD and _owner_on_known_device(address, agent) != 0
+    _refuse(_ask(purpose, address, lane=OWNER if is_known else "", now=now))
 
 
 def ask_if_allowed(*, purpose: CodePurpose, address: str, now: datetime) -> None:
@@ -63,7 +75,8 @@ def ask_for_change(*, user: User, address: str, now: datetime) -> None:
     Whether another account has it is looked up by the job, which then tells the owner of the address instead. Raises
     RateLimited. Call it in the transaction that writes the pending address down.
     """
-    _refuse(_ask(verifying(address), normalised(address), wanted_by=user, now=now))
+    lane = make_reference("user", user.pk)
+    _refuse(_ask(verifying(address), normalised(address), lane=lane, wanted_by=user, now=now))
 
 
 def verifying(address: str) -> CodePurpose:
@@ -75,12 +88,21 @@ def _refuse(wait: timedelta | None) -> None:
         raise RateLimited(headers={"Retry-After": str(max(1, round(wait.total_seconds())))})
 
 
-def _ask(purpose: CodePurpose, address: str, *, now: datetime, wanted_by: User | None = None) -> timedelta | None:
+def _ask(
+    purpose: CodePurpose, address: str, *, now: datetime, lane: str = "", wanted_by: User | None = None
+) -> timedelta | None:
     """Write the request and its job; or how long to wait until it may be made."""
     asked_from = whose_address(client_address())
     if environment().rate_limits:
         _lock(sorted({address, asked_from}))
-        for what, most in ((Q(address=address), ASKED_A_DAY), (Q(asked_from=asked_from), ASKED_FROM_A_DAY)):
+        is_owners = Q(lane=OWNER)
+        limits = [
+            (Q(address=address) & ~is_owners, ASKED_A_DAY),
+            (Q(asked_from=asked_from) & ~is_owners, ASKED_FROM_A_DAY),
+        ]
+        if lane == OWNER:
+            limits = [(Q(address=address) & is_owners, ASKED_A_DAY)]
+        for what, most in limits:
             times = Code.objects.filter(what, created_at__gt=now - DAY).order_by("-created_at")
             # The oldest of those that fill the day: when it is a day old there is room again.
             filling = times.values_list("created_at", flat=True)[most - 1 : most].first()
@@ -90,7 +112,7 @@ def _ask(purpose: CodePurpose, address: str, *, now: datetime, wanted_by: User |
     row = Code.objects.create(
         purpose=purpose,
         address=address,
-        lane=make_reference("user", wanted_by.pk) if wanted_by else "",
+        lane=lane,
         user=wanted_by,
         asked_from=asked_from,
         created_at=now,
@@ -148,7 +170,7 @@ def _as_written(address: str, user: User) -> str:
 
 def _account_of(row: Code) -> User | None:
     """The active account that has this address and needs this code, or wants the address."""
-    if row.lane:
+    if row.lane not in ("", OWNER):
         user = User.objects.filter(codes=row.pk, is_active=True).first()
         return user if user is not None and user.is_pending(row.address) else None
     holder = _holders(row.address).first()
@@ -168,7 +190,7 @@ def _only_one_who_wants(address: str) -> User | None:
 
     Where several want it nobody knows who asks: they give the address again, signed in.
     """
-    asked = User.objects.filter(codes__address=address, codes__lane__gt="", is_active=True).distinct()
+    asked = User.objects.filter(codes__address=address, codes__lane__startswith="user:", is_active=True).distinct()
     wanting = [user for user in asked if user.is_pending(address)]
     return wanting[0] if len(wanting) == 1 else None
 
@@ -179,26 +201,41 @@ def _holders(address: str) -> QuerySet[User]:
     return User.objects.filter(phone_number=address, phone_signs_in=True)
 
 
-def redeem(*, purpose: CodePurpose, address: str, code: str, now: datetime) -> User | None:
+def _owner_on_known_device(address: str, agent: str) -> int:
+    """The id of the account that has proved this address and knows the device that asks, or 0.
+
+    Three queries for whoever does not ask on such a device, whether or not there is an account.
+    """
+    holder = _holders(address).first() or User()
+    is_proved = holder.owns_email if "@" in address else holder.phone_verified_at is not None
+    user_id = holder.pk if is_proved else 0
+    return user_id if is_known_device(user_id=user_id, agent=agent) else 0
+
+
+def redeem(*, purpose: CodePurpose, address: str, code: str, now: datetime, agent: str = "") -> User | None:
     """The account whose code this is, its row locked; None for a wrong code. A code works once.
 
-    Several accounts may want one address: it is compared with the newest code of each, and counts as a try of each.
-    Call it in a transaction that is committed also when the answer is None: the try must be counted. It costs the same
-    queries until the code was right, whether or not an account has the address.
+    It is compared with the newest code of each lane, and is a try of each: of strangers, unless it is for a new
+    password and the program that calls itself `agent` asks on a device that the account knows. Call it in a transaction
+    that is committed also when the answer is None: the try must be counted. It costs the same queries until the code
+    was right, whether or not an account has the address.
     """
     address = normalised(address)
+    owner = _owner_on_known_device(address, agent) if purpose == CodePurpose.RESET_PASSWORD else 0
     recent = Code.objects.filter(purpose=purpose, address=address, created_at__gt=now - DAY)
     rows = list(recent.order_by("lane", "-created_at", "-pk").distinct("lane")) or [Code(user=None)]
     _lock(sorted({f"user:{row.user_id}" if row.user_id else address for row in rows}))
     of_accounts = Q(user_id__in=[row.user_id or 0 for row in rows]) | Q(user=None, address=address)
-    known = Code.objects.filter(of_accounts, created_at__gt=now - DAY - LIFETIME).values_list("user_id")
-    tried: Counter[int | None] = Counter(dict(known.annotate(Sum("tries")).order_by()))
+    of_day = Code.objects.filter(of_accounts, created_at__gt=now - DAY - LIFETIME).values_list("user_id")
+    sums = of_day.annotate(Sum("tries"), Sum("owner_tries")).order_by()
+    tried = Counter({(user_id, name): n for user_id, *both in sums for name, n in zip(COUNTS, both, strict=True)})
     right = None
     for row in rows:
-        counted = Code.objects.filter(
-            pk=row.pk, tries__lt=TRIES if tried[row.user_id] < TRIES_A_DAY else 0, used_at=None, expires_at__gt=now
-        ).update(tries=F("tries") + 1)
-        tried[row.user_id] += counted
+        count = COUNTS[bool(owner) and row.user_id == owner]
+        most = TRIES if tried[row.user_id, count] < TRIES_A_DAY else 0
+        alive = Code.objects.filter(pk=row.pk, used_at=None, expires_at__gt=now, **{f"{count}__lt": most})
+        counted = alive.update(**{count: F(count) + 1})
+        tried[row.user_id, count] += counted
         is_right = hmac.compare_digest(_digest(row.pk, code), bytes(row.digest or b"\0" * 32))
         right = row if counted and is_right else right
     return _use(right, now=now) if right else None

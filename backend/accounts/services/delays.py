@@ -58,14 +58,23 @@ def begin(*, identifier: str, user: User | None, agent: str, now: datetime) -> T
         return None
     address = client_address()
     whose = f"account:{user.pk}" if user else f"identifier:{identifier.lower()}"
-    of_device = _key(_of_device(whose, agent, address))
-    sessions = Session.objects.filter(user_id=user.pk if user else 0, agent=agent, client_address=address or "::")
-    # Only devices that are known have a count, so whoever has one is.
-    is_known = sessions.exists() or SignInDelay.objects.filter(key=of_device).exists()
+    is_known = is_known_device(user_id=user.pk if user else 0, agent=agent)
     network = _key(f"network:{whose_address(address)}")
-    key = of_device if is_known else _key(whose)
+    key = _key(_of_device(whose, agent, address) if is_known else whose)
     _count([(network, FREE_TRIES_OF_A_NETWORK), (key, FREE_TRIES)], now=now)
     return Tried(key, network)
+
+
+def is_known_device(*, user_id: int, agent: str) -> bool:
+    """Whether who asks does so on a device that the account was signed in from within a day, or that brought a code.
+
+    Nobody makes one known without the password or a code. Two queries where it is not; `user_id` 0 is nobody.
+    """
+    address = client_address()
+    sessions = Session.objects.filter(user_id=user_id, agent=agent, client_address=address or "::")
+    of_device = _key(_of_device(f"account:{user_id}", agent, address))
+    # Only devices that are known have a count, so whoever has one is.
+    return sessions.exists() or SignInDelay.objects.filter(key=of_device).exists()
 
 
 def begin_proof(*, user: User, now: datetime) -> Tried | None:

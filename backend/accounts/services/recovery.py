@@ -33,7 +33,8 @@ def reset_password(*, address: str, code: str, new_password: str, device: Device
     asked_for = User(email=address) if "@" in address else User(phone_number=address)
     encoded = hash_password(new_password, person=asked_for, field="new_password")
     with transaction.atomic(durable=True):
-        user = codes.redeem(purpose=CodePurpose.RESET_PASSWORD, address=address, code=code, now=now)
+        agent = device.agent[:AGENT_LENGTH]
+        user = codes.redeem(purpose=CodePurpose.RESET_PASSWORD, address=address, code=code, agent=agent, now=now)
         if user is not None:
             # Whoever has no code must not learn what the account's owner is called. The code can be given again.
             check_strength(new_password, person=user, field="new_password")
@@ -42,7 +43,7 @@ def reset_password(*, address: str, code: str, new_password: str, device: Device
             mark_verified(user, address=address, is_owner=True, now=now)
             _set(user, encoded, by=None, now=now)
             end_all_sessions(actor=None, user_id=user.pk, reason="password_reset", now=now)
-            forgive_account(user, device_agent=device.agent[:AGENT_LENGTH], now=now)
+            forgive_account(user, device_agent=agent, now=now)
     # Only now: the try must be counted although the answer is an error.
     if user is None:
         raise InvalidCode
