@@ -111,14 +111,14 @@ class TestStrangers:
             assert [ask(device, RESET, email=EMAIL).status for device in devices] == [202] * 5 + [429]
 
     def test_learn_nothing_from_what_it_costs(self, amel: Member, at: Moment) -> None:
-        """A7, for a proved address, too. Seen red when the device was looked for only where an account has proved the address."""
+        """A7, for a proved address, too. Seen red when nothing more was asked where no account has proved it."""
         seen = []
         purpose = CodePurpose.RESET_PASSWORD
         for address in (EMAIL, "none@example.org"):
             with CaptureQueriesContext(connection) as queries, caused_by("test", client_address="203.0.113.7"):
                 codes.ask(purpose=purpose, address=address, agent="Stranger/1", now=at.now)
                 assert codes.redeem(purpose=purpose, address=address, code="000000", now=at.now) is None
-            seen.append([re.sub(r"'[^']*'|-?[0-9]+", "", query["sql"])[:200] for query in queries])
+            seen.append([re.sub(r"'[^']*'|[^A-Za-z_]", "", query["sql"])[:200] for query in queries])
         assert seen[0] == seen[1]
 
     def test_have_no_more_from_a_device_of_their_own_account(
