@@ -96,7 +96,11 @@ class Sidecar(AuthBase):
 
 
 def is_sidecar(request: HttpRequest) -> bool:
-    given = request.headers.get(CREDENTIAL_HEADER, "")
+    return is_credential(request.headers.get(CREDENTIAL_HEADER, ""))
+
+
+def is_credential(given: str) -> bool:
+    """Whether this is what the sidecar is known by."""
     return hmac.compare_digest(given.encode(), environment().realtime_credential.encode())
 
 

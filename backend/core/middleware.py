@@ -133,10 +133,12 @@ def address_of(request: HttpRequest) -> str | None:
     return _last_untrusted(",".join([*forwarded, peer]))
 
 
-def address_in(environ: Mapping[str, Any]) -> str | None:
-    """The same from a WSGI environment without the sidecar's credential."""
+def address_in(environ: Mapping[str, Any], *, is_from_sidecar: bool) -> str | None:
+    """The same from a WSGI environment of which is known whether it has the sidecar's credential."""
     peer: str = environ.get("REMOTE_ADDR", "")
-    forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+    forwarded: str = environ.get("HTTP_X_FORWARDED_FOR", "")
+    if is_from_sidecar and (hops := [part.strip() for part in forwarded.split(",") if part.strip()]):
+        return _address_or_none(hops[-1])
     return _last_untrusted(f"{forwarded},{peer}" if forwarded else peer)
 
 

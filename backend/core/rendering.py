@@ -6,7 +6,7 @@ import msgspec
 from django.http import HttpRequest
 from ninja.renderers import BaseRenderer
 
-_encoder = msgspec.json.Encoder(decimal_format="string", enc_hook=str)
+encode = msgspec.json.Encoder(decimal_format="string", enc_hook=str).encode
 
 
 class MsgspecRenderer(BaseRenderer):
@@ -15,4 +15,4 @@ class MsgspecRenderer(BaseRenderer):
     media_type = "application/json"
 
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
-        return _encoder.encode(data)
+        return encode(data)

@@ -7,6 +7,7 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from backend.messaging import (  # noqa: PLC0415 - models exist only from here on
+            hot,
             invariants,  # noqa: F401
             jobs,  # noqa: F401
             personal_data,  # noqa: F401
@@ -14,3 +15,4 @@ class MessagingConfig(AppConfig):
         )
 
         rooms.guard_rooms()
+        hot.take_the_fast_lane()

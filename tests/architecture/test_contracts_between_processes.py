@@ -119,7 +119,7 @@ class TestShape:
             "accounts": {"hot", "sessions", "rooms", "locale", "templates"},
             "dispatch": {"fields", "rooms", "matching", "routing"},
             "media": {"decoding"},
-            "messaging": {"rooms"},
+            "messaging": {"hot", "rooms"},
             "notifications": {"table", "push", "locale", "templates"},
             "scheduling": {"slots", "feed"},
         }

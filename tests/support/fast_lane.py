@@ -15,10 +15,19 @@ from tests.support.people import Member
 Answer = tuple[str, dict[str, str], bytes]
 
 
-def ask(app: Callable[..., Iterable[bytes]], path: str, member: Member | None, query: str = "", **more: str) -> Answer:
-    """GET a path through a WSGI application."""
+def ask(
+    app: Callable[..., Iterable[bytes]],
+    path: str,
+    member: Member | None,
+    query: str = "",
+    body: bytes | None = None,
+    /,
+    **more: str,
+) -> Answer:
+    """GET a path through a WSGI application, or POST it a body."""
+    sent = {} if body is None else {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": "GET",
+        "REQUEST_METHOD": "GET" if body is None else "POST",
         "PATH_INFO": f"/api/v1{path}",
         "QUERY_STRING": query,
         "HTTP_HOST": "localhost:8000",
@@ -26,8 +35,9 @@ def ask(app: Callable[..., Iterable[bytes]], path: str, member: Member | None, q
         "SERVER_PORT": "80",
         "REMOTE_ADDR": "192.0.2.1",
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
+        "wsgi.input": io.BytesIO(body or b""),
         "HTTP_X_REQUEST_ID": "asked-twice",
+        **sent,
         **more,
     }
     if member is not None:
@@ -35,15 +45,17 @@ def ask(app: Callable[..., Iterable[bytes]], path: str, member: Member | None, q
     started: list[tuple[str, list[tuple[str, str]]]] = []
     request_started.disconnect(close_old_connections)  # as Django's own test client does: the test is a transaction
     try:
-        body = b"".join(app(environ, lambda status, headers, *_: started.append((status, headers))))
+        answer = b"".join(app(environ, lambda status, headers, *_: started.append((status, headers))))
     finally:
         request_started.connect(close_old_connections)
     status, headers = started[0]
-    return status, {name.lower(): value for name, value in headers}, body
+    return status, {name.lower(): value for name, value in headers}, answer
 
 
-def took_the_lane(path: str, member: Member | None, query: str = "", **more: str) -> bool:
-    """Whether the fast lane answered; both ways give the same."""
+def took_the_lane(
+    path: str, member: Member | None, query: str = "", body: bytes | None = None, first: bool = False, /, **more: str
+) -> bool:
+    """Whether the fast lane answered, asked after the ordinary way or `first`; both ways give the same."""
     ordinary: list[str] = []
 
     def watched(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
@@ -51,8 +63,11 @@ def took_the_lane(path: str, member: Member | None, query: str = "", **more: str
         answer: Iterable[bytes] = django_application(environ, start)
         return answer
 
-    expected = ask(django_application, path, member, query, **more)
+    def ordinarily() -> Answer:
+        return ask(django_application, path, member, query, body, **more)
+
+    expected = None if first else ordinarily()
     with patch.object(lane, "_application", watched):
-        found = ask(application, path, member, query, **more)
-    assert found == expected
+        found = ask(application, path, member, query, body, **more)
+    assert found == (expected or ordinarily())
     return not ordinary
