@@ -26,12 +26,18 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     # Red with: as many hashes at a time as come; a turn to work that is kept while waiting for one.
     "A4": (f"{FAULTS}/test_strangers.py::TestStrangers::test_storm_the_door_and_keep_nobody_out",),
-    "A5": ("tests/concurrency/test_guesses.py::TestGuessedCodes", f"{ACCOUNTS}/test_codes.py::TestCode"),
+    "A5": (
+        "tests/concurrency/test_guesses.py::TestGuessedCodes",
+        f"{ACCOUNTS}/test_codes.py::TestCode",
+        f"{ACCOUNTS}/test_recovery.py::TestGuesses",
+    ),
     "A6": ("tests/concurrency/test_guesses.py::TestGuessedPasswords", f"{ACCOUNTS}/test_delays.py::TestSignIn"),
     # By time: `./callout soak`.
     "A7": (
         f"{ACCOUNTS}/test_strangers.py::TestSignIn",
         f"{ACCOUNTS}/test_codes.py::TestDiscovery",
+        f"{ACCOUNTS}/test_openid_strangers.py::TestStrangers",
+        f"{ACCOUNTS}/test_pending_contacts.py::TestTaken",
         f"{FAULTS}/test_strangers.py::TestStrangers::test_learn_nothing_from_answers",
     ),
     "A8": (

@@ -72,10 +72,13 @@ def _find(claims: Claims) -> tuple[bool, User | None]:
 
 
 def _is_guarded(user: User, *, is_linked: bool) -> bool:
-    """Whether the second factor of this account is its owner's: one that is taken over loses it."""
+    """Whether the second factor of this account is its owner's: one that is taken over loses it.
+
+    An account out of use is refused whatever it has.
+    """
     factor: SecondFactor | None = getattr(user, "second_factor", None)
     is_on = factor is not None and factor.confirmed_at is not None
-    return is_on and (is_linked or user.owns_email)
+    return is_on and user.is_active and (is_linked or user.owns_email)
 
 
 def _wait_for_twins(claims: Claims) -> None:
