@@ -3,7 +3,8 @@
 import os
 import platform
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -56,6 +57,17 @@ def pin(pid: int, core: int) -> None:
     for member in tree(pid):
         for thread in Path(f"/proc/{member}/task").iterdir():
             os.sched_setaffinity(int(thread.name), {core})
+
+
+@contextmanager
+def every_core() -> Iterator[None]:
+    """What this thread starts meanwhile may run on every core, though it keeps to one itself."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
 
 
 def raise_descriptors(wanted: int) -> int:

@@ -43,7 +43,8 @@ FROM (SELECT conversation_id, max(id) AS id FROM messaging_message GROUP BY 1) l
 
 
 def run(bench: Bench) -> None:
-    with bench.platform("backend", "worker", "relay", "realtime", LOG_LEVEL="WARNING") as platform:
+    settings = {"LOG_LEVEL": "WARNING", "BACKEND_WORKERS": "2"}  # as many as cores
+    with bench.platform("backend", "worker", "relay", "realtime", **settings) as platform:
         asyncio.run(_run(bench, platform))
 
 
@@ -106,14 +107,19 @@ async def _socket_to_socket(
     await _talk(sockets, talks, sent, "warm", count=MESSAGES_A_SECOND)
     await until(lambda: len(heard) >= len(sent))
     count = bench.pick(15, 4) * MESSAGES_A_SECOND
+    before = platform.cpu_seconds()
     lost = await _talk(sockets, talks, sent, "m", count=count)
     await until(lambda: len(heard) >= len(sent) - lost)
+    spent = {name: (now - before[name]) / count * 1e6 for name, now in platform.cpu_seconds().items()}
     delays = [(at - sent[name]) * 1000 for name, at in heard.items() if name.startswith("m")]
     bench.add(GROUP, f"socket → socket, stored, at {MESSAGES_A_SECOND} a second, median", median(delays), "ms", 20)
     bench.add(
         GROUP, f"socket → socket, stored, at {MESSAGES_A_SECOND} a second, p99", percentile(delays, 0.99), "ms", 80
     )
     bench.add(GROUP, f"socket → socket, at {MESSAGES_A_SECOND} a second, not answered in time, of {count}", lost, "", 0)
+    bench.add(GROUP, "CPU per message, all servers", sum(spent.values()), "µs")
+    for name, microseconds in sorted(spent.items(), key=lambda one: -one[1]):
+        bench.add(GROUP, f"CPU per message, {name}", microseconds, "µs")
     for socket in sockets:
         socket.transport.abort()
 

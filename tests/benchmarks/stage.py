@@ -19,6 +19,7 @@ import psycopg
 from backend.cli.stack import ROOT, Stack
 from backend.cli.supervisor import Program, fetch
 from shared_contracts.tokens import ACCESS_AUDIENCE, ACCESS_TYPE, ISSUER
+from tests.benchmarks import machine
 from tests.benchmarks.figures import Figure
 
 START_SECONDS = 20
@@ -59,9 +60,12 @@ class Bench:
     def platform(self, *processes: str, **settings: str) -> Iterator["Platform"]:
         """These processes of the platform, on the data of this run."""
         ports = dict.fromkeys(("backend", "realtime", "worker", "relay", *processes), 0)
-        with Platform(
-            self.home, processes=processes, ports=ports, env={**os.environ, **SETTINGS, **settings}, durable=True
-        ) as platform:
+        env = {**os.environ, **SETTINGS, **settings}
+        with contextlib.ExitStack() as running:
+            with machine.every_core():  # the load's core alone would be theirs, too: it is inherited
+                platform = running.enter_context(
+                    Platform(self.home, processes=processes, ports=ports, env=env, durable=True)
+                )
             set_up_django(platform.environment)
             yield platform
 
@@ -76,6 +80,10 @@ class Platform(Stack):
         child = self.keeper(name).unit.child
         assert child is not None
         return child.pid
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """What each process, PostgreSQL and Redis among them, has spent of a core so far."""
+        return {name: machine.cpu_seconds([self.pid(name)]) for name in ("postgres", "redis", *self.processes)}
 
     def token(self, user_id: int, session_id: int, *roles: str) -> str:
         return mint(json.loads(self.environment["TOKEN_KEYS"]), user_id, session_id, *roles)
