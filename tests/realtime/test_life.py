@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from realtime import server
+from realtime.__main__ import main
 from realtime.docs import build_asyncapi, render_page
+from realtime.environment import Environment
 from realtime.limits import Bucket, Proxies, address_key
 from shared_contracts.commands import COMMANDS
 from shared_contracts.errors import ErrorCode
@@ -200,13 +202,27 @@ class TestDraining:
             ("ENVIRONMENT", "production", "TOKEN_PUBLIC_KEYS must hold"),
         ],
     )
-    async def test_a_wrong_setting_stops_the_start(self, setting: str, value: str, sentence: str) -> None:
+    async def test_a_wrong_setting_is_named(
+        self,
+        setting: str,
+        value: str,
+        sentence: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        for known in Environment.model_fields:
+            monkeypatch.delenv(known.upper(), raising=False)
+        monkeypatch.setenv(setting, value)
+        assert main() == 1
+        assert sentence in capsys.readouterr().err
+
+    async def test_a_wrong_setting_stops_the_start(self) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "realtime",
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], setting: value},
+            env={"PATH": os.environ["PATH"], "REALTIME_PORT": "99999"},
             stderr=asyncio.subprocess.PIPE,
         )
         try:
@@ -214,8 +230,8 @@ class TestDraining:
         finally:
             stop_for_good(process)
         assert process.returncode == 1
-        assert sentence in said.decode()
-        assert "Traceback" not in said.decode()
+        assert said.decode().startswith("The setting REALTIME_PORT is wrong")
+        assert said.count(b"\n") == 1
 
 
 class TestLogs:
