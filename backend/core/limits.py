@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from redis.commands.core import Script
-
 from backend.core.environment import environment
 from backend.core.errors import RateLimited
-from backend.core.redis_link import RedisLink
+from backend.core.redis_link import RedisLink, Script
 from shared_contracts.redis_keys import RATE_LIMIT
 
 MAX_LOCAL_KEYS = 10_000
@@ -42,7 +40,7 @@ class Verdict:
     retry_seconds: int
 
 
-_GCRA = """
+_GCRA = Script("""
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local answer, refused = {}, false
@@ -63,7 +61,7 @@ if not refused then
   end
 end
 return answer
-"""
+""")
 
 
 class _Local:
@@ -100,7 +98,7 @@ def check(asked: Sequence[tuple[Limit, str]]) -> Verdict | None:
         return None
     keys = [f"{RATE_LIMIT}:{limit.name}:{whose}" for limit, whose in asked]
     arguments = [part for limit, _ in asked for part in (limit.seconds / limit.requests, limit.seconds)]
-    waits = _redis.ask(lambda redis: Script(redis, _GCRA)(keys=keys, args=arguments))
+    waits = _redis.evaluate(_GCRA, keys, arguments)
     if waits is not None:
         return _tightest([limit for limit, _ in asked], [float(wait) for wait in waits])
     strict = [(limit, whose) for limit, whose in asked if limit.strict]

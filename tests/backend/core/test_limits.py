@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from backend.core import limits
 from backend.core.environment import environment
@@ -45,7 +47,7 @@ class TestCheck:
 
     def test_without_redis_strict_limits_hold_and_the_others_let_pass(self, monkeypatch: pytest.MonkeyPatch) -> None:
         nobody = RedisLink("tests", timeout_s=0.2)
-        nobody.client = redis.Redis(port=9)
+        nobody.client = redis.Redis(port=9, retry=Retry(NoBackoff(), 0))
         monkeypatch.setattr(limits, "_redis", nobody)
         assert granted(Limit("local", 10, 3600, strict=True), uuid4().hex, 60) == 10
         assert check([(Limit("open", 1, 3600), uuid4().hex)]) is None

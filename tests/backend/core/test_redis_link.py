@@ -1,4 +1,4 @@
-"""What is said to Redis without waiting for an answer."""
+"""What is said to Redis without waiting for an answer, and asked of it at every request."""
 
 import socket
 import time
@@ -7,16 +7,44 @@ from uuid import uuid4
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from backend.core.environment import environment
-from backend.core.redis_link import RedisLink
+from backend.core.redis_link import RedisLink, Script
+
+
+@pytest.fixture
+def link() -> RedisLink:
+    return RedisLink("tests", timeout_s=0.2)
+
+
+class TestEvaluate:
+    def test_asks_again_when_redis_knows_nothing_of_it_any_more(self, link: RedisLink) -> None:
+        """On one connection. Seen red without the second try after either."""
+        script = Script(f"return {{KEYS[1], ARGV[1]}} -- {uuid4().hex}")
+        for _ in range(2):
+            assert link.evaluate(script, ["key"], [1.5]) == [b"key", b"1.5"]
+        (connection,) = link._free
+        connection._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+        assert link.evaluate(script, ["key"], [2]) == [b"key", b"2"]
+        assert len(link._free) == 1
+
+    def test_leaves_no_late_answer_to_whoever_asks_next(self) -> None:
+        """Seen red with a connection that is kept whatever came of it."""
+        link = RedisLink("tests", timeout_s=0.03)
+        assert link.evaluate(Script("return 1"), [], []) == 1
+        slow = "local t = redis.call('TIME') local u = t repeat u = redis.call('TIME') until "
+        slow += "(u[1] - t[1]) * 1000000 + u[2] - t[2] > 60000 return 'late'"
+        assert link.evaluate(Script(slow), [], []) is None
+        assert link._free == []
+
+    def test_answers_with_nothing_while_redis_is_away(self, link: RedisLink) -> None:
+        link.client = redis.Redis(port=9, retry=Retry(NoBackoff(), 0))
+        assert link.evaluate(Script("return 1"), [], []) is None
 
 
 class TestSay:
-    @pytest.fixture
-    def link(self) -> RedisLink:
-        return RedisLink("tests", timeout_s=0.2)
-
     @pytest.fixture
     def listener(self) -> Iterator[redis.client.PubSub]:
         with redis.Redis.from_url(environment().redis_url, decode_responses=True) as client:
@@ -45,7 +73,7 @@ class TestSay:
         assert self.heard(listener) == "after"
 
     def test_rests_while_redis_is_away(self, link: RedisLink) -> None:
-        link.client = redis.Redis(port=9)
+        link.client = redis.Redis(port=9, retry=Retry(NoBackoff(), 0))
         link.say("PUBLISH", "tests", "x")
         began = time.monotonic()
         for _ in range(1000):

@@ -83,7 +83,7 @@ class TestBudget:
         settle(monkeypatch, **changes, **settings)
         monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:sms:{redis_url or 'there'}:{id(twilio)}")
         if redis_url:
-            monkeypatch.setattr("backend.core.limits._redis", type("Away", (), {"ask": lambda *_: None})())
+            monkeypatch.setattr("backend.core.limits._redis", type("Away", (), {"evaluate": lambda *_: None})())
         refused = 0
         for prefix in ("+21355", "+336"):
             for number in range(10):
