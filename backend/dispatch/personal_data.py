@@ -70,11 +70,11 @@ def _named(row: dict[str, Any], other: str) -> dict[str, Any]:
 
 def erase(*, user_id: int, now: datetime) -> None:
     """Off duty and off the map. Jobs stay, for their other side and for the books: where the person asked for help is
-    kept to a hundredth of a degree, about a kilometre, without their note."""
+    kept to a hundredth of a degree, about a kilometre, without their note and what they said of their vehicle."""
     forget_assistant(user_id=user_id, now=now)
     Quote.objects.filter(user_id=user_id).delete()
     Assistance.objects.filter(client_id=user_id).update(
-        note="", **{place: Round(F(place) * 100) / 100 for place in PLACES}
+        note="", vehicle_type="", **{place: Round(F(place) * 100) / 100 for place in PLACES}
     )
     enqueue("dispatch.forget_tracks", now=now, user_id=user_id)
 
