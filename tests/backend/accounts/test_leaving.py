@@ -47,7 +47,7 @@ from tests.support.people import make_member
 CANARY = "Zquxl"
 """In everything that is personal. What they wrote to others is marked otherwise: it stays."""
 TRACES = (CANARY, "550987654", "203.0.113.77")
-WORDS = "Hello from the road"
+WORDS, PRAISE = "Hello from the road", "Good"
 SPAN = {"starts_at": "2030-05-20T10:00:00Z", "ends_at": "2030-05-20T11:00:00Z"}
 
 
@@ -180,7 +180,7 @@ class Life:
             assert said.status == 201, said.body
         stage.move(job.assistant, job.fresh(), Status.ONGOING)
         stage.move(job.assistant, job.fresh(), Status.COMPLETED)
-        rated = Api().as_(job.client).post(f"{job.path}rating/", {"rating": 5, "comment": f"{WORDS}, {job.client.id}"})
+        rated = Api().as_(job.client).post(f"{job.path}rating/", {"rating": 5, "comment": f"{PRAISE}, {job.client.id}"})
         assert rated.status in {200, 201}, rated.body
         return job
 
@@ -276,7 +276,7 @@ class TestColumns:
 
         Seen red with a column that nobody filled. What it found: the vehicle that a client speaks of stayed.
         """
-        marked = "|".join((*TRACES, WORDS))
+        marked = "|".join((*TRACES, WORDS, PRAISE))
         silent = set()
         with connection.cursor() as cursor:
             for table, columns in columns_of_words().items():
