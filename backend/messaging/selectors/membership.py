@@ -42,15 +42,29 @@ class Present(NamedTuple):
     unread_count: int
     is_muted: bool
     blocks_other: bool
+    said_id: int | None
+    """The message that whoever speaks has said here before under this name of theirs."""
 
 
 _PRESENT = HotQuery(
-    lambda conversation, users: Member.objects.filter(
-        conversation_id=conversation, user__pk__any=users, left_at=None
-    ).values_list("user_id", "user__name", "pk", "since_message_id", "unread_count", "is_muted", "blocks_other"),
+    lambda conversation, users, speaker, client_id: (
+        Member.objects.filter(conversation_id=conversation, user__pk__any=users, left_at=None)
+        .annotate(
+            said_id=Message.objects.filter(
+                conversation_id=conversation, sender_id=speaker, client_id=client_id
+            ).values_list("pk")
+        )
+        .values_list(
+            "user_id", "user__name", "pk", "since_message_id", "unread_count", "is_muted", "blocks_other", "said_id"
+        )
+    ),
     conversation=int,
     users=list,
+    speaker=int,
+    client_id=str,
 )
+_NAMELESS = ""
+"""No message has this name."""
 
 
 def get_stay(actor: Actor, conversation_id: int) -> Member:
@@ -73,17 +87,18 @@ def hold_conversation_for(actor: Actor, conversation_id: int) -> tuple[Conversat
     return as_model(Conversation, row), get_stay(actor, conversation_id)
 
 
-def hold_to_speak(actor: Actor, conversation_id: int) -> tuple[Conversation, list[Present]]:
+def hold_to_speak(actor: Actor, conversation_id: int, client_id: str | None) -> tuple[Conversation, list[Present]]:
     """The same with the name of whoever speaks, first, and in a conversation of two the other's stay and name.
 
-    Raises NotFound. Two queries.
+    And which message they have said here before under this name of theirs. Raises NotFound. Two queries.
     """
     row = _HELD.row(user=actor.id, conversation=conversation_id)
     if row is None:
         raise NotFound
     conversation = as_model(Conversation, row)
     wanted = {actor.id, *conversation.opened_with} if conversation.is_pair else {actor.id}
-    rows = _PRESENT.rows(conversation=conversation_id, users=list(wanted))
+    asked = {"conversation": conversation_id, "speaker": actor.id, "client_id": client_id or _NAMELESS}
+    rows = _PRESENT.rows(users=list(wanted), **asked)
     present = sorted((Present(*row) for row in rows), key=lambda one: one.user_id != actor.id)
     if not present or present[0].user_id != actor.id:
         raise NotFound

@@ -35,22 +35,6 @@ def get_message_for(actor: Actor, message_id: int) -> tuple[Message, Member]:
     return message, stay
 
 
-_SAID_BEFORE = HotQuery(
-    lambda conversation, sender, client_id: Message.objects.filter(
-        conversation_id=conversation, sender_id=sender, client_id=client_id
-    ).values_list(*columns_of(Message)),
-    conversation=int,
-    sender=int,
-    client_id=str,
-)
-
-
-def said_before(actor: Actor, conversation_id: int, client_id: str) -> Message | None:
-    """What this person said here under this name of theirs. One compiled query."""
-    row = _SAID_BEFORE.row(conversation=conversation_id, sender=actor.id, client_id=client_id)
-    return None if row is None else as_model(Message, row)
-
-
 def get_message_view_for(actor: Actor, message_id: int, *, now: datetime) -> MessageOut:
     """A message as this person sees it, its files with addresses. Raises NotFound. Four queries."""
     message, _ = get_message_for(actor, message_id)

@@ -19,7 +19,7 @@ from backend.messaging.selectors.membership import (
     is_seen,
     members_of,
 )
-from backend.messaging.selectors.messages import get_message_for, said_before, show_attachment, views_of
+from backend.messaging.selectors.messages import get_message_for, show_attachment, views_of
 from backend.messaging.services import news
 from backend.messaging.services.attachments import attach, detach
 from shared_contracts.events import Event, MessageCreated, MessageOut, MessageUpdated, Person
@@ -45,10 +45,9 @@ def send_message(
     conversation, or files that are not theirs.
     """
     # One sender at a time: the order of ids is the order of commits, and a repeated client_id sees the first.
-    conversation, (speaker, *others) = hold_to_speak(actor, conversation_id)
-    stored = None if client_id is None else said_before(actor, conversation_id, client_id)
-    if stored is not None:
-        return views_of([stored], linked_at=now)[0]
+    conversation, (speaker, *others) = hold_to_speak(actor, conversation_id, client_id)
+    if speaker.said_id is not None:
+        return views_of([Message.objects.get(pk=speaker.said_id)], linked_at=now)[0]
     if conversation.closed_at is not None:
         raise ConversationClosed
     if not content.strip() and not attachments:

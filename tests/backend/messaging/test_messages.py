@@ -131,8 +131,8 @@ class TestSendMessage:
     ) -> None:
         first = api.as_(talk.ana).post(talk.path, {"content": "First"}).body["id"]
         with django_assert_num_queries(
-            9
-        ):  # session, savepoint, its release, three under the lock, what is said, what is told
+            8
+        ):  # session, savepoint, its release, the lock, two under it, what is said, what is told
             api.as_(talk.ana).post(talk.path, {"content": "Hello", "client_id": "a-1", "reply_to": first})
 
     @staticmethod
