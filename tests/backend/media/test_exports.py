@@ -275,7 +275,7 @@ class TestWhatIsInIt:
 
         me, asked, worked = life.person, life.asked, life.worked
         (profile,) = rows("accounts/profile")
-        assert profile["email"] == f"{CANARY}@example.org"
+        assert (profile["email"], profile["pending_email"]) == (f"{CANARY}@example.org", f"{CANARY}@example.com")
         assert profile["created_at"] == "2030-05-15T09:30:00Z"
         assert rows("accounts/skills") == [{"skill__name": "Winching"}]
         assert rows("accounts/identities") == [
