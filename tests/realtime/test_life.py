@@ -57,7 +57,8 @@ class TestIdleConnections:
     async def test_are_freed_at_once_when_they_are_gone(self, world: World) -> None:
         """`realtime.garbage` builds on it.
 
-        Seen red where their last error keeps its frames, and where their WebSocket keeps its handler.
+        Seen red where their last error keeps its frames, where their WebSocket keeps its handler, and where who looked
+        through the clients sleeps with the last of them in hand.
         """
         node = await world.node(replace(QUICK, deaf=60, connect=5, send=30, linger=1))
         was_on = gc.isenabled()
