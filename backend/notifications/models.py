@@ -26,6 +26,8 @@ class Notification(models.Model):
     user = models.ForeignKey(_PERSON, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
     address = models.CharField(max_length=254, default="")
     """An e-mail address instead of a person; empty for people."""
+    addressed_by = models.ForeignKey(_PERSON, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    """Who has things sent to that address."""
     type = models.CharField(max_length=40)
     source = models.CharField(max_length=100)
     """What it comes from, such as `event:812`: nobody is told of it twice."""
@@ -56,6 +58,9 @@ class Notification(models.Model):
             models.Index(fields=["user", "-id"], condition=Q(is_shown=True), name="notification_of_person"),
             models.Index(
                 fields=["user", "-id"], condition=Q(is_shown=True, read_at__isnull=True), name="notification_unread"
+            ),
+            models.Index(
+                fields=["addressed_by"], condition=Q(addressed_by__isnull=False), name="notification_addressed_by"
             ),
             models.Index(fields=["created_at"], name="notification_age"),
         ]

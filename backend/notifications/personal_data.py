@@ -45,6 +45,7 @@ def erase(*, user_id: int, now: datetime) -> None:
     own = Delivery.objects.filter(user_id=user_id)
     own.update(gathered_in=None)
     own.delete()
+    Notification.objects.filter(addressed_by_id=user_id).delete()
     for model in (Notification, Device, Preferences, Inbox):
         model._base_manager.filter(user_id=user_id).delete()
 

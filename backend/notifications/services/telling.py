@@ -30,8 +30,9 @@ MOST_AT_ONCE = 500
 
 _INSERT = """
 INSERT INTO notifications_notification
-    (user_id, address, type, source, is_shown, title, body, reference, language, created_at)
-SELECT new.user_id, new.address, %s, %s, new.is_shown, new.title, new.body, %s, new.language, %s
+    (user_id, address, addressed_by_id, type, source, is_shown, title, body, reference, language, created_at)
+SELECT new.user_id, new.address, CASE WHEN new.user_id IS NULL THEN %s::bigint END, %s, %s, new.is_shown, new.title,
+    new.body, %s, new.language, %s
 FROM unnest(%s::bigint[], %s::text[], %s::boolean[], %s::text[], %s::text[], %s::text[])
     AS new (user_id, address, is_shown, title, body, language)
 ON CONFLICT DO NOTHING
@@ -158,7 +159,7 @@ def _insert(
         [language_of(one.preferences, one.recipient.language if one.recipient else "en") for one in told],
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [telling.type, source, telling.reference, now, *columns])
+        cursor.execute(_INSERT, [telling.addressed_by, telling.type, source, telling.reference, now, *columns])
         return {(user_id, address): pk for pk, user_id, address in cursor.fetchall()}
 
 

@@ -34,6 +34,8 @@ from backend.media.models import Document, StoredFile
 from backend.media.services import photos, storing
 from backend.messaging.models import Message
 from backend.notifications.models import Bounce, Delivery, Device, Notification
+from backend.notifications.services.telling import tell
+from backend.notifications.values import NotificationType, Telling
 from shared_contracts.events import PositionReport
 from tests.architecture.authorisation.rules import PICTURE
 from tests.backend.accounts.strangers import from_address
@@ -142,6 +144,11 @@ class Life:
         Document.objects.filter(user=user).update(reason=f"{CANARY} is blurred")
         Device.objects.filter(user=user).update(public_key=CANARY, secret=CANARY)
         Bounce.objects.create(address=f"{CANARY}@example.org".lower(), reason=f"no {CANARY} here", at=now)
+        news = {"title": "News", "text": "All is well."}
+        shop = Telling(
+            NotificationType.ANNOUNCEMENT, [], news, addresses=[f"{CANARY}@example.org"], addressed_by=user.pk
+        )
+        assert tell(shop, source="event:1", now=now) == 1
         words = dict.fromkeys(("source", "title", "body", "reference"), CANARY)
         told = Notification.objects.create(user=user, type="x", is_shown=True, language="en", created_at=now, **words)
         Delivery.objects.create(
@@ -265,7 +272,6 @@ NO_WORDS: dict[str, str] = {
     "said to others, or booked by them: it stays with them": """
         catalog_review.reply catalog_service.title messaging_conversation.title scheduling_booking.service_title""",
     "the name of Google and its like": "accounts_external_identity.issuer",
-    "of who has no account": "notifications_notification.address",
 }
 """Columns that hold nothing of the person's own, and why."""
 

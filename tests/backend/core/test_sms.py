@@ -3,12 +3,13 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 
 from backend.core import environment as env
-from backend.core import sms
+from backend.core import limits, sms
 from backend.core.jobs import NeverDoneError, NobodyThereError, NotDoneError
 from tests.support.outside import HttpServer, http_server
 
@@ -81,7 +82,8 @@ class TestBudget:
         changes: dict[str, Any] = {"rate_limits": True, "sms_per_day": 7, "sms_per_prefix_per_day": 4}
         settings = {"twilio_account_sid": "AC1", "twilio_url": twilio.url}
         settle(monkeypatch, **changes, **settings)
-        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:sms:{redis_url or 'there'}:{id(twilio)}")
+        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:sms:{uuid4().hex}")
+        monkeypatch.setattr("backend.core.limits._local", type(limits._local)())
         if redis_url:
             monkeypatch.setattr("backend.core.limits._redis", type("Away", (), {"evaluate": lambda *_: None})())
         refused = 0
