@@ -57,12 +57,13 @@ from backend.accounts.services.registration import NewAccount, add_user, create_
 from backend.accounts.services.skills import ensure_skills, set_skills
 from backend.accounts.services.taking_over import TAKEN_OVER
 from backend.accounts.services.two_factor import prove_fully
-from backend.accounts.sessions import is_signed_in
+from backend.accounts.sessions import IS_SIGNED_IN, is_signed_in
 from backend.core.actor import Actor, Role
 from backend.core.errors import NotFound, invalid_field
 
 __all__ = [
     "ASSISTANT_CHANGED",
+    "IS_SIGNED_IN",
     "PERSON_CHANGED",
     "PHOTO_CONTENT_TYPE",
     "PHOTO_SIZES",

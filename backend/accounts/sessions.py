@@ -53,6 +53,10 @@ class Sessions:
         }
 
 
+IS_SIGNED_IN = f"EXISTS (SELECT {_FROM} {_ALIVE} AND {_ONE})"
+"""For another statement's conditions: the same as `actor_of`. It takes now, the session's id and the person's."""
+
+
 def is_signed_in(*, user_id: int, session_id: int, now: datetime, without_roles: Collection[str]) -> Exists:
     """For another query's conditions: the same as `actor_of`, for who holds none of these roles."""
     alive = Session.objects.filter(

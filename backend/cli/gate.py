@@ -38,7 +38,7 @@ def steps() -> list[Step]:
         Step("import rules", ("-c", LINT_IMPORTS, "--no-logo")),
         Step("migrations", ("-c", COMPARE_MIGRATIONS)),
         Step("types", ("-m", "mypy")),
-        Step("tests", ("-m", "pytest", "-n", "2")),
+        Step("tests", ("-m", "pytest", "-n", "3")),
     ]
     if "deptry" in tomllib.loads((ROOT / "pyproject.toml").read_text()).get("tool", {}):
         found.insert(3, Step("dependencies", ("-m", "deptry", ".")))

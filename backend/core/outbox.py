@@ -32,6 +32,9 @@ class _Subscriber:
     one_per: Callable[[Any], str] | None
 
 
+Change = tuple[str, Sequence[Any]]
+"""The parts of a WITH (`name AS (...), ...`) that write something, and the values of their placeholders."""
+
 _subscribers: dict[str, list[_Subscriber]] = {}
 _known = {event.type for event in NUMBERED}
 
@@ -45,11 +48,15 @@ def emit(event: Event, *, rooms: Iterable[str], now: datetime) -> list[int]:
 
 
 def emit_all(
-    events: Sequence[tuple[Event, Sequence[str]]], *, now: datetime, planned: Sequence[Planned] = ()
+    events: Sequence[tuple[Event, Sequence[str]]],
+    *,
+    now: datetime,
+    planned: Sequence[Planned] = (),
+    change: Change = ("", ()),
 ) -> list[int]:
     """`emit` for several events, each with its rooms, in order and in one statement with the jobs that they cause.
 
-    So are the jobs that are `planned` besides.
+    So are the jobs that are `planned` besides, and the `change` that all this is about, if it is given.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("emit() outside a transaction: the event could outlive a change that never was")
@@ -65,11 +72,12 @@ def emit_all(
             row = (name, definition(name).queue, arguments, place, one_per, request_id(), run_at)
             caused.setdefault((name, len(caused) if one_per is None else one_per), row)
         told += [(room, partition_of(room), event.type, data, request_id(), now) for room in rooms]
-    if not (told or caused or planned):
+    parts, values = change
+    if not (told or caused or planned or parts):
         return []
     jobs = [*caused.values(), *map(row_of, planned)]
-    statement = _statement(len(told), len(caused), len(planned))
-    ids = [key for (key,) in run(statement, [value for row in (*told, *jobs) for value in row])]
+    statement = _statement(parts, len(told), len(caused), len(planned))
+    ids = [key for (key,) in run(statement, [*values, *(value for row in (*told, *jobs) for value in row)])]
     transaction.on_commit(_wake_for_events)
     wake_for([(queue, run_at) for _, queue, *_, run_at in jobs], now=now)
     return ids
@@ -88,12 +96,13 @@ _WAITS_ALREADY = (
 
 
 @lru_cache(maxsize=256)
-def _statement(events: int, caused: int, planned: int) -> str:
+def _statement(change: str, events: int, caused: int, planned: int) -> str:
     """So many events; jobs that get the id of the event at a place, null at place 0; and jobs as they are."""
     told = _EVENTS.text(events) if events else "SELECT null::bigint AS id WHERE false"
-    if not caused and not planned:
+    if not (change or caused or planned):
         return told
-    parts = [f"told AS ({told})"]
+    parts = [change] if change else []
+    parts.append(f"told AS ({told})")
     if caused:
         insert, returning, key = INSERT.text(caused, arguments=_EVENT_ID).rpartition(" RETURNING ")
         parts.append(f"caused AS ({insert}{_WAITS_ALREADY}{returning}{key})")

@@ -43,8 +43,7 @@ FROM (SELECT conversation_id, max(id) AS id FROM messaging_message GROUP BY 1) l
 
 
 def run(bench: Bench) -> None:
-    settings = {"LOG_LEVEL": "WARNING", "BACKEND_WORKERS": "2"}  # as many as cores
-    with bench.platform("backend", "worker", "relay", "realtime", **settings) as platform:
+    with bench.platform("backend", "worker", "relay", "realtime", LOG_LEVEL="WARNING") as platform:
         asyncio.run(_run(bench, platform))
 
 

@@ -15,6 +15,8 @@ BATCH = 50
 """Events of each partition in one commit. Small enough to be published within Redis's time limit."""
 
 SWEEP_SECONDS = 0.2
+SPACING_SECONDS = 0.01
+"""Between the starts of two rounds: what came within it is numbered in one statement, one commit, one publish."""
 SETTLE_SECONDS = 0.2
 RECONNECT_SECONDS = 0.2
 
@@ -70,6 +72,7 @@ class Numbering:
         settle_at = time.monotonic()
         epoch = ""
         while not stopping.is_set():
+            began = time.monotonic()
             self._wake.clear()  # before the look: what is committed after it wakes us again
             if time.monotonic() >= settle_at:
                 # What the holder before us committed last, it may not have published.
@@ -83,6 +86,7 @@ class Numbering:
                 self._publishing.offer(epoch, events)
             if len(events) < BATCH:
                 self._wake.wait(SWEEP_SECONDS)
+                time.sleep(max(0.0, began + SPACING_SECONDS - time.monotonic()))
 
     def _remember(self, held: list[int]) -> None:
         self.held = tuple(held)

@@ -106,13 +106,21 @@ def standing_of_offered(actor: Actor, assistance_id: int) -> tuple[str, int | No
     return status, holder_id
 
 
-def lock_searching(assistance_id: int, *, round_: int) -> Assistance | None:
-    """The job, locked, if this round of its search is still going on. One query."""
-    return (
+_SEARCHING = HotQuery(
+    lambda job: (
         Assistance.objects.select_for_update(no_key=True)
-        .filter(pk=assistance_id, round=round_, status=Status.REQUESTED)
-        .first()
-    )
+        .filter(pk=job, status=Status.REQUESTED)
+        .values_list(*columns_of(Assistance))
+    ),
+    job=int,
+)
+
+
+def lock_searching(assistance_id: int, *, round_: int) -> Assistance | None:
+    """The job, locked, if this round of its search is still going on. One compiled query: every timer asks it."""
+    row = _SEARCHING.row(job=assistance_id)
+    found = None if row is None else as_model(Assistance, row)
+    return found if found is not None and found.round == round_ else None
 
 
 def open_request_of(client_id: int) -> int | None:

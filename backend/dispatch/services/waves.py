@@ -33,7 +33,7 @@ def round_end(now: datetime) -> datetime:
     return now + timedelta(minutes=environment().request_minutes)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def offer_next_wave(*, assistance_id: int, round: int, wave: int, now: datetime) -> None:  # noqa: A002 - the job's argument
     """Ask the assistants of the next wave, unless the round is over or this wave went out already.
 
@@ -48,7 +48,7 @@ def offer_next_wave(*, assistance_id: int, round: int, wave: int, now: datetime)
     _send_wave(assistance, number=wave, client=client, now=now)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def expire_request(*, assistance_id: int, round: int, now: datetime) -> None:  # noqa: A002 - the job's argument
     """End a round that nobody accepted in."""
     assistance = selectors.lock_searching(assistance_id, round_=round)

@@ -1,12 +1,14 @@
 """Who is a member, and what members may see; conversations locked for those who change something in them."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
 
+from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.core.hot import HotQuery, as_model, columns_of
+from backend.core.hot import HotQuery, as_model, columns_of, run
 from backend.messaging.models import Conversation, Member, Message
 
 _HELD = HotQuery(
@@ -46,25 +48,12 @@ class Present(NamedTuple):
     """The message that whoever speaks has said here before under this name of theirs."""
 
 
-_PRESENT = HotQuery(
-    lambda conversation, users, speaker, client_id: (
-        Member.objects.filter(conversation_id=conversation, user__pk__any=users, left_at=None)
-        .annotate(
-            said_id=Message.objects.filter(
-                conversation_id=conversation, sender_id=speaker, client_id=client_id
-            ).values_list("pk")
-        )
-        .values_list(
-            "user_id", "user__name", "pk", "since_message_id", "unread_count", "is_muted", "blocks_other", "said_id"
-        )
-    ),
-    conversation=int,
-    users=list,
-    speaker=int,
-    client_id=str,
-)
-_NAMELESS = ""
-"""No message has this name."""
+_TALK = columns_of(Conversation)
+_HOLD = f"""
+    SELECT {", ".join(f"(talk).{column}" for column in _TALK)}, message_id, {", ".join(Present._fields)}
+    FROM messaging_hold_to_speak(%s, %s, %s)
+"""  # noqa: S608 - names of columns
+_HOLD_SIGNED_IN = f"{_HOLD} WHERE {accounts.IS_SIGNED_IN}"
 
 
 def get_stay(actor: Actor, conversation_id: int) -> Member:
@@ -87,22 +76,25 @@ def hold_conversation_for(actor: Actor, conversation_id: int) -> tuple[Conversat
     return as_model(Conversation, row), get_stay(actor, conversation_id)
 
 
-def hold_to_speak(actor: Actor, conversation_id: int, client_id: str | None) -> tuple[Conversation, list[Present]]:
+def hold_to_speak(
+    actor: Actor, conversation_id: int, client_id: str | None, *, signed_in_at: datetime | None = None
+) -> tuple[int, Conversation, list[Present]]:
     """The same with the name of whoever speaks, first, and in a conversation of two the other's stay and name.
 
-    And which message they have said here before under this name of theirs. Raises NotFound. Two queries.
+    And before it the id for the message; and which one they have said here before under this name of theirs.
+    With `signed_in_at`, for an actor whose session nobody has looked at: not unless it is alive then.
+    Raises NotFound. One query.
     """
-    row = _HELD.row(user=actor.id, conversation=conversation_id)
-    if row is None:
-        raise NotFound
-    conversation = as_model(Conversation, row)
-    wanted = {actor.id, *conversation.opened_with} if conversation.is_pair else {actor.id}
-    asked = {"conversation": conversation_id, "speaker": actor.id, "client_id": client_id or _NAMELESS}
-    rows = _PRESENT.rows(users=list(wanted), **asked)
-    present = sorted((Present(*row) for row in rows), key=lambda one: one.user_id != actor.id)
+    asked = [actor.id, conversation_id, client_id]
+    if signed_in_at is None:
+        rows = run(_HOLD, asked)
+    else:
+        rows = run(_HOLD_SIGNED_IN, [*asked, signed_in_at, actor.session_id, actor.id])
+    present = sorted((Present(*row[len(_TALK) + 1 :]) for row in rows), key=lambda one: one.user_id != actor.id)
     if not present or present[0].user_id != actor.id:
         raise NotFound
-    return conversation, present
+    talk, message_id = rows[0][: len(_TALK)], rows[0][len(_TALK)]
+    return message_id, as_model(Conversation, talk), present
 
 
 def hold_conversation(conversation_id: int) -> Conversation:

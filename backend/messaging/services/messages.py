@@ -8,7 +8,7 @@ from django.db import transaction
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, PreconditionFailed, invalid_field
 from backend.core.hot import run
-from backend.core.outbox import emit_all
+from backend.core.outbox import Change, emit_all
 from backend.messaging.errors import ConversationClosed, MessageFixed
 from backend.messaging.models import Conversation, Member, Message
 from backend.messaging.selectors.membership import (
@@ -38,14 +38,20 @@ def send_message(
     client_id: str | None = None,
     reply_to: int | None = None,
     attachments: Sequence[int] = (),
+    asks_session: bool = False,
 ) -> MessageOut:
     """Say something. A `client_id` that this person used here before gives the message that was stored then.
+
+    With `asks_session` the actor's session, which nobody has looked at yet, is asked for in the same statement: where
+    it has ended, there is no such conversation.
 
     Raises NotFound (not a member), ConversationClosed, or a 422 for nothing to say, a reply to what is not in this
     conversation, or files that are not theirs.
     """
     # One sender at a time: the order of ids is the order of commits, and a repeated client_id sees the first.
-    conversation, (speaker, *others) = hold_to_speak(actor, conversation_id, client_id)
+    message_id, conversation, (speaker, *others) = hold_to_speak(
+        actor, conversation_id, client_id, signed_in_at=now if asks_session else None
+    )
     if speaker.said_id is not None:
         return views_of([Message.objects.get(pk=speaker.said_id)], linked_at=now)[0]
     if conversation.closed_at is not None:
@@ -59,10 +65,12 @@ def send_message(
         conversation.news_at = news.next_news_at(conversation, now=now)
     is_withheld = any(other.blocks_other for other in others)
     position = conversation.said_count + (not is_withheld)
-    said = {"conversation": conversation_id, "sender": actor.id, "content": content, "client_id": client_id}
-    write = _WITHHOLD if is_withheld else _SAY
-    where = {"reply_to": reply_to, "now": now, "stay": speaker.stay_id, "news_at": conversation.news_at}
-    ((message_id,),) = run(write, {**said, **where, "position": position})
+    said = (message_id, conversation_id, actor.id, content, client_id, reply_to, position, now)
+    if is_withheld:
+        change: Change = (_WITHHOLD, [*said, message_id, now, speaker.stay_id])
+    else:
+        last = (message_id, now, conversation.news_at, position, conversation_id)
+        change = (_SAY, [*said, conversation_id, actor.id, *last])
     carried = attach(actor=actor, message_id=message_id, attachment_ids=attachments, now=now) if attachments else []
     view = MessageOut(
         id=message_id,
@@ -75,7 +83,7 @@ def send_message(
         attachments=[show_attachment(attachment, linked_at=None) for attachment in carried],
     )
     listeners = [other._replace(unread_count=other.unread_count + 1) for other in others]
-    _tell(conversation, view, speaker, listeners, is_withheld=is_withheld, now=now)
+    _tell(conversation, view, speaker, listeners, is_withheld=is_withheld, change=change, now=now)
     if is_due:
         news.send_for_news(conversation, now=now)
     if carried:
@@ -87,33 +95,27 @@ def send_message(
 # The message; one more unread for everybody else in the conversation, who thereby has it in their list; and its place
 # as the last one.
 _SAY = """
-    WITH said AS (
-        INSERT INTO messaging_message (conversation_id, sender_id, content, client_id, reply_to_id, created_at,
-            is_withheld, position)
-        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, false, %(position)s)
-        RETURNING id
+    said AS (
+        INSERT INTO messaging_message (id, conversation_id, sender_id, content, client_id, reply_to_id, position,
+            created_at, is_withheld)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, false)
     ), unread AS (
         UPDATE messaging_member SET unread_count = unread_count + 1, is_listed = true
-        WHERE conversation_id = %(conversation)s AND user_id <> %(sender)s AND left_at IS NULL
+        WHERE conversation_id = %s AND user_id <> %s AND left_at IS NULL
     ), last AS (
-        UPDATE messaging_conversation
-        SET last_message_id = said.id, last_message_at = %(now)s, news_at = %(news_at)s, said_count = %(position)s
-        FROM said WHERE messaging_conversation.id = %(conversation)s
+        UPDATE messaging_conversation SET last_message_id = %s, last_message_at = %s, news_at = %s, said_count = %s
+        WHERE id = %s
     )
-    SELECT id FROM said
 """
 # The message, which the other never sees: it is the last one for its sender alone.
 _WITHHOLD = """
-    WITH said AS (
-        INSERT INTO messaging_message (conversation_id, sender_id, content, client_id, reply_to_id, created_at,
-            is_withheld, position)
-        VALUES (%(conversation)s, %(sender)s, %(content)s, %(client_id)s, %(reply_to)s, %(now)s, true, %(position)s)
-        RETURNING id
+    said AS (
+        INSERT INTO messaging_message (id, conversation_id, sender_id, content, client_id, reply_to_id, position,
+            created_at, is_withheld)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, true)
     ), last AS (
-        UPDATE messaging_member SET withheld_message_id = said.id, withheld_message_at = %(now)s
-        FROM said WHERE messaging_member.id = %(stay)s
+        UPDATE messaging_member SET withheld_message_id = %s, withheld_message_at = %s WHERE id = %s
     )
-    SELECT id FROM said
 """
 
 
@@ -124,15 +126,19 @@ def _tell(
     listeners: Sequence[Present],
     *,
     is_withheld: bool,
+    change: Change,
     now: datetime,
 ) -> None:
-    """Tell who may know: the room and the lists of two at once, or the speaker alone. Lists of more follow by a job."""
+    """Write it and tell who may know: the room and the lists of two at once, or the speaker alone.
+
+    Lists of more follow by a job.
+    """
     told = user_room(speaker.user_id) if is_withheld else conversation_room(conversation.pk)
     facts: list[news.Fact] = [(MessageCreated(message=message), [told])]
     if conversation.is_pair:
         listed = [speaker] if is_withheld else [speaker, *listeners]
         facts += [news.standing(conversation, member, message) for member in listed]
-    emit_all(facts, now=now)
+    emit_all(facts, now=now, change=change)
 
 
 def send_system_message(

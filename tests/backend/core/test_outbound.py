@@ -1,3 +1,4 @@
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -46,11 +47,18 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    one = Server(("127.0.0.1", 0), _Handler)
+    one = _start_server()
     Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield one
     one.shutdown()
     one.server_close()
+
+
+def _start_server() -> Server:
+    """On a port below those that the system gives out: whoever lost a server there, in another test, looks for it."""
+    while True:
+        with suppress(OSError):
+            return Server(("127.0.0.1", random.randrange(20_000, 30_000)), _Handler)
 
 
 @pytest.fixture

@@ -111,8 +111,8 @@ class TestSend:
         assert ask(application, talk.path, talk.ana, "", body())[0] == "201 Created"
         assert Message.objects.count() == 1
 
-    def test_is_five_statements_and_a_transaction(
+    def test_is_two_statements_and_a_transaction(
         self, talk: Talk, at: Moment, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        with django_assert_num_queries(5 + 2):
+        with django_assert_num_queries(2 + 2):
             ask(application, talk.path, talk.ana, "", body())

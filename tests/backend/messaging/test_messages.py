@@ -130,9 +130,8 @@ class TestSendMessage:
         self, api: Api, talk: Talk, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         first = api.as_(talk.ana).post(talk.path, {"content": "First"}).body["id"]
-        with django_assert_num_queries(
-            8
-        ):  # session, savepoint, its release, the lock, two under it, what is said, what is told
+        # session, savepoint, its release, the lock and who is there, what it replies to, what is said and told
+        with django_assert_num_queries(6):
             api.as_(talk.ana).post(talk.path, {"content": "Hello", "client_id": "a-1", "reply_to": first})
 
     @staticmethod
