@@ -28,7 +28,7 @@ async def _race(bench: Bench, platform: Platform) -> None:
         rivals = world.people(database, f"{tag}a", "assistant", RIVALS)
         clients = world.people(database, f"{tag}c", "client", rounds + 2)
         world.put_on_duty(database, [user for user, _ in rivals])
-        database.execute("VACUUM ANALYZE")
+        world.tidy(database)
         tokens = [platform.token(*one, "assistant") for one in rivals]
         winners, everyone = [], []
         for number, client in enumerate(clients):

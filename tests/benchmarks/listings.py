@@ -73,7 +73,7 @@ def fill(database: world.Database, services: int) -> list[int]:
             " duration_minutes, category_words, is_shown, version, created_at, updated_at)",
             (_service(number, providers, categories, language, now) for number in range(services)),
         )
-    database.execute("VACUUM ANALYZE")
+    world.tidy(database)
     return [category for category, _ in categories]
 
 

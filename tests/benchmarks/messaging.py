@@ -64,7 +64,7 @@ def _fill(database: world.Database, me: int, others: list[int], *, rounds: int) 
     if rounds:
         database.execute(_MESSAGES, {"talks": talks, "rounds": rounds})
         database.execute(_LAST)
-        database.execute("VACUUM ANALYZE")
+        world.tidy(database)
     return talks
 
 

@@ -138,7 +138,7 @@ def _seed(platform: Platform, *, jobs: int, askers: int) -> Stories:
         for job, client in world.finished_jobs(database, ids, [user for user, _ in assistants], jobs):
             by_client[client].append(job)
         talks = [_talk(database, job_ids[0], user) for user, job_ids in by_client.items()]
-        database.execute("VACUUM ANALYZE")
+        world.tidy(database)
     return Stories(
         tokens=[platform.token(*client, "client") for client in clients],
         jobs=[by_client[user] for user in ids],

@@ -78,6 +78,15 @@ def people(database: Database, tag: str, role: str, count: int) -> list[tuple[in
     return [(int(str(user)), int(str(session))) for user, session in rows]
 
 
+_FILLED = "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' AND pg_relation_size(relid) > 0"
+
+
+def tidy(database: Database) -> None:
+    """Vacuum and analyse the tables that hold something: an empty one's statistics would say that it stays empty."""
+    names = ", ".join(str(name) for (name,) in database.execute(_FILLED).fetchall())
+    database.execute(f"VACUUM ANALYZE {names}".encode())
+
+
 def finished_jobs(database: Database, clients: list[int], assistants: list[int], jobs: int) -> list[tuple[int, int]]:
     """Jobs that are over, half of them completed, spread over these people: ids of the job and its client."""
     rows = database.execute(
