@@ -15,8 +15,8 @@ BATCH = 50
 """Events of each partition in one commit. Small enough to be published within Redis's time limit."""
 
 SWEEP_SECONDS = 0.2
-SPACING_SECONDS = 0.01
-"""Between the starts of two rounds: what came within it is numbered in one statement, one commit, one publish."""
+LONGEST_REST_SECONDS = 0.02
+"""A round is followed by a rest as long as itself: on a busy machine more share the next statement and its commit."""
 SETTLE_SECONDS = 0.2
 RECONNECT_SECONDS = 0.2
 
@@ -85,8 +85,9 @@ class Numbering:
                 metrics.EVENTS_NUMBERED.inc(len(events))
                 self._publishing.offer(epoch, events)
             if len(events) < BATCH:
+                rest_until = time.monotonic() + min(time.monotonic() - began, LONGEST_REST_SECONDS)
                 self._wake.wait(SWEEP_SECONDS)
-                time.sleep(max(0.0, began + SPACING_SECONDS - time.monotonic()))
+                time.sleep(max(0.0, rest_until - time.monotonic()))
 
     def _remember(self, held: list[int]) -> None:
         self.held = tuple(held)
