@@ -16,7 +16,7 @@ BATCH = 50
 
 SWEEP_SECONDS = 0.2
 LONGEST_REST_SECONDS = 0.02
-"""A round is followed by a rest as long as itself: on a busy machine more share the next statement and its commit."""
+"""A round is followed by a rest of twice its length: on a busy machine more share the next statement and commit."""
 SETTLE_SECONDS = 0.2
 RECONNECT_SECONDS = 0.2
 
@@ -85,7 +85,7 @@ class Numbering:
                 metrics.EVENTS_NUMBERED.inc(len(events))
                 self._publishing.offer(epoch, events)
             if len(events) < BATCH:
-                rest_until = time.monotonic() + min(time.monotonic() - began, LONGEST_REST_SECONDS)
+                rest_until = time.monotonic() + min(2 * (time.monotonic() - began), LONGEST_REST_SECONDS)
                 self._wake.wait(SWEEP_SECONDS)
                 time.sleep(max(0.0, rest_until - time.monotonic()))
 
