@@ -82,6 +82,23 @@ class TestBookingAtOnce:
         assert results == {"done": 1, "slot_taken": CLIENTS - 1}
         assert Booking.objects.count() == 1
 
+    def test_the_first_of_all_is_made_while_the_second_looks_for_a_chair(
+        self, shop: Member, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Seen red with a chair that another had made meanwhile taken for one switched off."""
+        first, second = (booking_by(make_member("client", now=NOW), shop) for _ in range(2))
+        look = calendars.chairs_of
+
+        def look_and_be_late(provider_id: int) -> list[Resource]:
+            monkeypatch.setattr(calendars, "chairs_of", look)
+            found = look(provider_id)
+            assert isinstance(in_background(first)(), Booking)
+            return found
+
+        monkeypatch.setattr(calendars, "chairs_of", look_and_be_late)
+        with pytest.raises(SlotTaken):
+            second()
+
     def test_two_hundred_clients_one_winner_with_the_checks_removed(
         self, shop: Member, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -150,8 +150,7 @@ class TestPresence:
         backend.contexts[f"user:{BO}"] = {"hides_presence": True}
         await backend.redis.set(last_seen(BO), "2030-05-15T09:30:00+00:00")
         await node.client().connect(BO)
-        await node.client().connect(CEM)
-        await until(lambda: CEM in node.node.talking._noted)
+        await until(lambda: BO in node.node.talking._hidden)
         assert not await backend.redis.exists(presence(BO), last_seen(BO))
         ana = await enter(node, ANA)
         assert (await ana.wait_for("presence"))["data"] == {"user_id": BO, "is_online": False, "last_seen_at": None}

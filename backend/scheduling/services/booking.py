@@ -206,7 +206,8 @@ def claim_resource(
 
 
 def _candidates(provider_id: int, resource_id: int | None, service_id: int | None, *, now: datetime) -> list[Resource]:
-    found = [one for one in calendars.chairs_of(provider_id) if one.is_active] or first_resource(provider_id, now=now)
+    chairs = calendars.chairs_of(provider_id) or first_resource(provider_id, now=now)
+    found = [one for one in chairs if one.is_active]
     if resource_id is not None:
         found = [one for one in found if one.pk == resource_id]
         if not found:

@@ -22,9 +22,7 @@ FIRST_NAME = "Calendar"
 
 
 def first_resource(provider_id: int, *, now: datetime) -> list[Resource]:
-    """The calendar that every provider starts with, made when it is first needed; none if it was switched off."""
-    if calendars.resources_of(provider_id).exists():
-        return []
+    """The calendar that every provider starts with, made for who has none, unless another has just done so."""
     accounts.hold_active([provider_id])
     Resource.objects.bulk_create(
         [Resource(provider_id=provider_id, name=FIRST_NAME, is_first=True, created_at=now, updated_at=now)],
