@@ -70,13 +70,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 class OnePlatform(LoadScopeScheduling):
-    """Hands out tests one by one, but all of the files that use a platform to the same worker: it starts once.
+    """Hands out tests one by one, but all of those that share what takes long to make to the same worker: once.
 
     (`--dist loadgroup` would do, but pytest-xdist 3.8 loses its groups under pytest 9.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return _platform(nodeid.partition("::")[0]) or nodeid
+        file = nodeid.partition("::")[0]
+        return _platform(file) or (file if _is_shared(file) else nodeid)
 
 
 USED_HERE = "tests.support.stack import"
@@ -90,6 +91,13 @@ def _platform(file: str) -> str:
     """Which of the platforms the tests in this file use, if any."""
     text = (ROOT / file).read_text()
     return next((mark for mark in PLATFORMS if mark in text), "")
+
+
+@cache
+def _is_shared(file: str) -> bool:
+    """Whether the tests in this file share a virtual environment, a home of servers, or the like."""
+    text = (ROOT / file).read_text()
+    return 'scope="module"' in text or "used_home" in text
 
 
 @pytest.hookimpl
