@@ -8,6 +8,7 @@ import structlog
 
 from realtime.backend import Backend, BackendAway
 from realtime.clients import Client, Clients
+from realtime.ending import end
 from realtime.environment import Timing
 from realtime.frames import Event, model_frame
 from realtime.hub import Hub
@@ -85,9 +86,7 @@ class Access:
 
     async def close(self) -> None:
         """End all tasks."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _follow_status(self, room: Room, data: dict[str, Any], _clients: Iterable[Client]) -> None:
         if room.name.startswith(f"{RoomKind.ASSISTANCE}:"):

@@ -15,6 +15,7 @@ from realtime.access import Access
 from realtime.backend import Backend, BackendAway
 from realtime.clients import Clients
 from realtime.docs import build_asyncapi, render_page
+from realtime.ending import end
 from realtime.environment import Environment, Timing
 from realtime.handlers import Gateway
 from realtime.hub import Hub
@@ -102,9 +103,7 @@ class Node:
                 self._start(self.talking.keep_telling()),
             ]
             yield
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             await self.access.close()
             await self.hub.close()
             await self.sockets.shutdown()

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from realtime.ending import end
 from shared_contracts.errors import ErrorCode
 from shared_contracts.internal import (
     CREDENTIAL_HEADER,
@@ -102,9 +103,7 @@ class Backend:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if self._session is not None:
             await self._session.close()
 

@@ -20,6 +20,7 @@ from engineio.async_drivers.aiohttp import WebSocket as EngineIOWebSocket
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError, SocketIsClosedError
 
+from realtime.ending import end
 from realtime.environment import Timing
 from realtime.frames import Frame, model_frame
 from realtime.limits import FRAME_BYTES, FRAMES_BURST, FRAMES_PER_SECOND, Bucket
@@ -321,8 +322,7 @@ class EngineServer(EngineIOServer):
 
     async def shutdown(self) -> None:
         if self.service_task_handle is not None:
-            self.service_task_handle.cancel()
-            await asyncio.gather(self.service_task_handle, return_exceptions=True)
+            await end([self.service_task_handle])
 
     def create_queue(self, *_args: Any, **_options: Any) -> BoundedQueue:
         return BoundedQueue()

@@ -15,6 +15,7 @@ from realtime.access import Access
 from realtime.backend import Acted, Backend, BackendAway
 from realtime.clients import Client, Clients, OpenConnections
 from realtime.connection import Connection
+from realtime.ending import end
 from realtime.environment import Timing
 from realtime.frames import model_frame
 from realtime.hub import Hub
@@ -141,9 +142,7 @@ class Gateway:
         if self._connections:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._everyone_gone.wait(), self._timing.drain)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _connect(self, connection: Connection, sid: str, auth: object) -> None:
         if self.draining:

@@ -15,6 +15,7 @@ import structlog
 
 from realtime.backend import Backend, BackendAway
 from realtime.clients import Client
+from realtime.ending import end
 from realtime.environment import Timing
 from realtime.frames import Event, envelope_frame
 from realtime.metrics import Metrics
@@ -366,6 +367,4 @@ class Hub:
 
     async def close(self) -> None:
         """End all tasks."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)

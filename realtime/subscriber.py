@@ -24,6 +24,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from realtime.ending import end
 from realtime.environment import Timing
 from realtime.metrics import Metrics
 from shared_contracts.events import Canary
@@ -152,9 +153,7 @@ class Subscriber:
                 task.result()
         finally:
             self._connection = None
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks, again=0.1)  # before whoever ends us tries again
             await connection.disconnect(nowait=True)
 
     async def _write(self, connection: AbstractConnection) -> None:

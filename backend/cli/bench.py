@@ -9,7 +9,11 @@ from backend.cli.errors import UserError
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
-    command.add_argument("--quick", action="store_true", help="smaller numbers, to judge a change at once")
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="smaller numbers, and without names only the spine: to judge a change in two minutes",
+    )
     command.add_argument("--save", type=Path, metavar="FILE", help="keep the figures")
     command.add_argument("--compare", type=Path, metavar="FILE", help="show kept figures beside these")
 

@@ -64,9 +64,9 @@ class Stories:
 
 def run(bench: Bench) -> None:
     """Rounds of A B A B: every kind of request to each variant in turn."""
-    askers = bench.pick(600, 150)
+    askers = bench.pick(600, 100)
     with bench.platform("backend", "backend-2", BACKEND_WORKERS="1", RATE_LIMITS="false") as platform:
-        stories = _seed(platform, jobs=bench.pick(100_000, 20_000), askers=askers)
+        stories = _seed(platform, jobs=bench.pick(100_000, 10_000), askers=askers)
         address = ("127.0.0.1", platform.ports["backend-2"])
         platform.keeper("backend-2").hold()  # its port is the bare variant's
         command = ["-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning", "--workers", "1"]
@@ -93,10 +93,10 @@ def run(bench: Bench) -> None:
 async def _measure(
     variants: Sequence[Variant], stories: Stories, bench: Bench, askers: int, reset: Callable[[], None]
 ) -> None:
-    counts = dict.fromkeys(GOALS, bench.pick(1500, 600)) | {"create (request)": askers}
+    counts = dict.fromkeys(GOALS, bench.pick(1500, 400)) | {"create (request)": askers}
     for variant, kind in itertools.product(variants, GOALS):
         await _load(variant, kind, stories.make(kind, min(150, counts[kind])), reset)
-    for _ in range(bench.pick(4, 3)):
+    for _ in range(bench.pick(4, 2)):
         for kind, variant in itertools.product(GOALS, variants):
             before = cpu_seconds([variant.pid])
             load = await _load(variant, kind, stories.make(kind, counts[kind]), reset)

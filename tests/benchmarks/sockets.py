@@ -132,7 +132,7 @@ async def _compare(
         by_room[room].send(b'42["message.created",' + body + b"]")
 
     found: dict[str, list[float]] = {"ours": [], "bare": []}
-    for number in range(bench.pick(5, 3) + 1):
+    for number in range(bench.pick(5, 2) + 1):
         spent = await _flood_redis(stage, [ours[0]], names, messages, heard, size)
         raw_spent = await _flood(say, [bare[0]], names, messages, bare_heard, size)
         if number:  # the first warms up
@@ -192,7 +192,7 @@ async def _two_nodes(bench: Bench, stage: Stage, first: tuple[int, tuple[str, in
             everyone += sockets
         names[label] = sorted(set(rooms), key=hash)
     ratios = []
-    for _ in range(bench.pick(5, 3)):
+    for _ in range(bench.pick(5, 2)):
         pids = [first[0], second[0]]
         one = await _flood_redis(stage, pids, names["one"], bench.pick(10_000, 2_000), heard, 2)
         two = await _flood_redis(stage, pids, names["two"], bench.pick(10_000, 2_000), heard, 2)
@@ -229,7 +229,7 @@ async def _crowd(bench: Bench, stage: Stage) -> None:
     await _join(talkers, names)
     gc.collect()
     gc.freeze()  # a look through ten thousand sockets of our own would be taken for a delay of the server's
-    messages, began = bench.pick(2_000, 300), time.perf_counter()
+    messages, began = bench.pick(2_000, 100), time.perf_counter()
     for number in range(messages):
         room = names[2 * number % len(names)]
         await stage.redis.publish(room_channel(room), stage.neighbour.envelope(room, time.perf_counter()))

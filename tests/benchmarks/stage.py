@@ -64,7 +64,7 @@ class Bench:
         with contextlib.ExitStack() as running:
             with machine.every_core():  # the load's core alone would be theirs, too: it is inherited
                 platform = running.enter_context(
-                    Platform(self.home, processes=processes, ports=ports, env=env, durable=True)
+                    Platform(self.home, processes=processes, ports=ports, env=env, migrate=False)
                 )
             set_up_django(platform.environment)
             yield platform

@@ -1,6 +1,7 @@
 """The node's life: its pages, its readiness, its metrics, its end; once as a real process."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -160,6 +161,23 @@ class TestDraining:
         await client.socket.disconnect()
         await other.runner.cleanup()
         await until(lambda: not {task for task in asyncio.all_tasks() - before if "realtime" in repr(task.get_coro())})
+
+    async def test_waits_for_nobody_whose_cancellation_is_lost(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As up to Python 3.11 in `asyncio.wait_for`, with which redis-py sends. Seen red with one cancellation."""
+        node = await world.node()
+        sending = asyncio.Event()
+
+        async def send(*_: object) -> None:
+            sending.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+        monkeypatch.setattr(node.node.subscriber, "_send", send)
+        node.node.subscriber.subscribe("conversation:9")
+        await sending.wait()
+        await asyncio.wait_for(node.runner.cleanup(), 3)
 
     async def test_a_process_stops_at_sigterm(self, node: RunningNode, shared_valkey: Valkey) -> None:
         environment = {
