@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import pytest
 from django.db import connection, connections, transaction
@@ -16,6 +17,7 @@ from pytest_django import DjangoDbBlocker
 from backend.core import clock
 from backend.core.environment import environment
 from backend.core.passwords import Argon2id
+from backend.core.redis_link import RedisLink
 from backend.core.starting import loading
 from tests.support.api import Api
 from tests.support.people import Member, make_member
@@ -99,6 +101,18 @@ def pinned_clock(now: datetime = WEDNESDAY_MORNING) -> Iterator[Moment]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(clock, "now", lambda: moment.now)
         yield moment
+
+
+_limits = RedisLink("rate limits", timeout_s=10)
+
+
+@pytest.fixture
+def limits_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are counted, in keys of this test alone, by a Redis that may take its time on a busy machine."""
+    changed = environment().model_copy(update={"rate_limits": True})
+    monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
+    monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:{uuid4().hex}")
+    monkeypatch.setattr("backend.core.limits._redis", _limits)
 
 
 @pytest.fixture

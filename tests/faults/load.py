@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from realtime.ending import end
 from tests.faults.history import History
-from tests.faults.person import Lost, Person, Unserved, end
+from tests.faults.person import Lost, Person, Unserved
 
 STORY_SECONDS = 300.0
 """A job that takes longer is stuck: that is a broken promise."""
@@ -66,7 +67,7 @@ class Load:
         try:
             await asyncio.gather(*(self._client(zone, person) for zone in self.zones for person in zone.clients))
         finally:
-            await end(*helpers)
+            await end(helpers)
 
     async def _client(self, zone: Zone, person: Person) -> None:
         rng = random.Random(self._rng.random())

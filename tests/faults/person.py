@@ -18,6 +18,7 @@ from typing import Any
 
 import aiohttp
 
+from realtime.ending import end
 from shared_contracts.events import make_cursor, read_cursor
 from tests.faults.history import History
 
@@ -58,15 +59,6 @@ class Closed:
     at: float
     reconnect_in_ms: int | None = None
     """What the client was asked to wait before it comes back."""
-
-
-async def end(*tasks: asyncio.Task[None]) -> None:
-    """Cancel these until they are over: `wait_for` of Python 3.11 forgets a cancellation that comes with its result."""
-    left: set[asyncio.Task[None]] = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)
 
 
 class Person:
@@ -152,7 +144,7 @@ class Person:
         """Go away, keeping the cursors."""
         task, self._task = self._task, None
         if task is not None:
-            await end(task)
+            await end([task])
 
     async def command(self, name: str, **payload: Any) -> Json:
         """One command and its answer. Raises Lost when the socket goes before it comes."""

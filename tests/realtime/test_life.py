@@ -12,7 +12,7 @@ import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -167,17 +167,21 @@ class TestDraining:
     ) -> None:
         """As up to Python 3.11 in `asyncio.wait_for`, with which redis-py sends. Seen red with one cancellation."""
         node = await world.node()
-        sending = asyncio.Event()
+        sending: asyncio.Future[asyncio.Task[None]] = asyncio.Future()
 
         async def send(*_: object) -> None:
-            sending.set()
+            sending.set_result(cast("asyncio.Task[None]", asyncio.current_task()))
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
 
         monkeypatch.setattr(node.node.subscriber, "_send", send)
         node.node.subscriber.subscribe("conversation:9")
-        await sending.wait()
-        await asyncio.wait_for(node.runner.cleanup(), 3)
+        sender = await sending
+        stopping = asyncio.create_task(node.runner.cleanup())
+        _, going_on = await asyncio.wait({stopping}, timeout=3)
+        sender.cancel()
+        await stopping
+        assert not going_on
 
     async def test_a_process_stops_at_sigterm(self, node: RunningNode, shared_valkey: Valkey) -> None:
         environment = {

@@ -138,8 +138,7 @@ class TestPresence:
         open_talk(backend, ANA, BO)
         backend.contexts[f"user:{BO}"] = {"hides_presence": True}
         await node.client().connect(BO)
-        await node.client().connect(CEM)
-        await until(lambda: CEM in node.node.talking._noted)
+        await until(lambda: BO in node.node.talking._hidden)
         assert not await backend.redis.exists(presence(BO), last_seen(BO))
         ana = await enter(node, ANA)
         assert (await ana.wait_for("presence"))["data"]["is_online"] is False

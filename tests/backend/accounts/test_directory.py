@@ -8,7 +8,6 @@ from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts import public
 from backend.accounts.models import Address, Skill, User, UserSkill
-from backend.core.environment import environment
 from backend.core.errors import NotFound, ValidationFailed
 from backend.core.models import AuditRow
 from tests.conftest import Moment
@@ -248,10 +247,7 @@ class TestAvailability:
     def test_takes_one_of_the_two(self, api: Api, query: dict[str, str]) -> None:
         assert api.get("/auth/availability/", **query).status == 422
 
-    def test_answers_ten_times_a_minute(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-        changed = environment().model_copy(update={"rate_limits": True})
-        monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
-        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:{id(changed)}")
+    def test_answers_ten_times_a_minute(self, api: Api, limits_on: None) -> None:
         answers = [api.get("/auth/availability/", username="amel") for _ in range(12)]
         assert [answer.status for answer in answers] == [200] * 10 + [429] * 2
         assert int(answers[-1].headers["Retry-After"]) <= 6

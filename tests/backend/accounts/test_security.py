@@ -1,7 +1,6 @@
 """Passwords changed, addresses changed, devices signed out: what needs proof, what ends, who is told (A3, A10)."""
 
 import re
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,7 +12,6 @@ from backend.accounts.models import Session, User
 from backend.accounts.services import notices
 from backend.accounts.services.passwords import hash_password, is_password_of
 from backend.accounts.services.profile import Reached, tell_of_contacts
-from backend.core.environment import environment
 from backend.core.jobs import NeverDoneError
 from backend.core.models import EventRow, JobRow
 from tests.backend.accounts.support import PASSWORD, everything, form
@@ -158,12 +156,9 @@ class TestSessions:
 
 class TestNotices:
     def test_do_not_flood_an_address(
-        self, amel: Member, at: Moment, monkeypatch: pytest.MonkeyPatch, mailoutbox: list[EmailMessage]
+        self, amel: Member, at: Moment, limits_on: None, mailoutbox: list[EmailMessage]
     ) -> None:
         """L7: whoever signs up with a stranger's address has no more written to it than this. Seen red without it."""
-        changed = environment().model_copy(update={"rate_limits": True})
-        monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
-        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:notices:{amel.id}:{time.time_ns()}")
         for _ in range(notices.NOTICES_A_DAY + 5):
             call = notices.prepare(user_id=amel.id, kind="password_changed", to=None, language=None, key="k")
             assert call is not None
@@ -199,14 +194,13 @@ class TestNotices:
         run_jobs("accounts.send_notice")
         assert texts == ["+213550000004"]
 
-    def test_do_not_flood_a_number(self, at: Moment, member: MakeMember, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_do_not_flood_a_number(
+        self, at: Moment, member: MakeMember, limits_on: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """L7. Seen red when only mails were counted."""
         texts: list[str] = []
         monkeypatch.setattr("backend.core.sms.deliver", lambda *, to, text: texts.append(to))
-        changed = environment().model_copy(update={"rate_limits": True})
-        monkeypatch.setattr("backend.core.limits.environment", lambda: changed)
         me = member(email=None, phone_number="+213550000005", phone_verified_at=at.now)
-        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:notices:{me.id}:{time.time_ns()}")
         for _ in range(notices.NOTICES_A_DAY + 5):
             call = notices.prepare(user_id=me.id, kind="password_changed", to=None, language=None, key="k")
             assert call is not None

@@ -25,14 +25,13 @@ PER_DAY, PER_PREFIX = 36, 24
 
 
 @pytest.fixture
-def limits_on(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """The limits as in production, in keys of this test alone."""
+def every_limit_on(limits_on: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in production, with small budgets."""
     changed = environment().model_copy(
         update={"rate_limits": True, "sms_per_day": PER_DAY, "sms_per_prefix_per_day": PER_PREFIX}
     )
-    for module in ("core.limits", "core.sms", "accounts.services.codes", "accounts.services.delays"):
+    for module in ("core.sms", "accounts.services.codes", "accounts.services.delays"):
         monkeypatch.setattr(f"backend.{module}.environment", lambda: changed)
-    monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:strangers:{id(request)}")
 
 
 @pytest.fixture
@@ -45,7 +44,13 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
 class TestSignIn:
     @pytest.mark.parametrize("kind", ["plain", "without a password", "with two-factor", "out of use"])
     def test_answers_and_costs_the_same_for_who_is_there_and_who_is_not(
-        self, api: Api, member: MakeMember, at: Moment, limits_on: None, monkeypatch: pytest.MonkeyPatch, kind: str
+        self,
+        api: Api,
+        member: MakeMember,
+        at: Moment,
+        every_limit_on: None,
+        monkeypatch: pytest.MonkeyPatch,
+        kind: str,
     ) -> None:
         """The same number of hashes and queries, to the byte the same answer, by address, number and name. Planted: no
         hash for who is not there, or whose identifier is a number; a code asked for before the password."""
@@ -107,7 +112,7 @@ class TestPumping:
         self,
         member: MakeMember,
         at: Moment,
-        limits_on: None,
+        every_limit_on: None,
         provider: Provider,
         numbers: list[str],
         addresses: list[str],

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 
-from backend.core import idempotency, limits, middleware
+from backend.core import idempotency, middleware
 from backend.core.environment import environment
 from backend.core.middleware import address_of
 from shared_contracts.internal import CREDENTIAL_HEADER
@@ -52,14 +52,12 @@ class TestProblems:
         assert document.keys() >= {"title", "detail", "errors", "request_id"}
 
     def test_a_mistake_of_ours_tells_nothing_of_the_inside(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, api: Api, limits_on: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object) -> None:
             raise RuntimeError("the secret inside")
 
         monkeypatch.setattr(middleware.RateLimits, "_asked", broken)
-        on = environment().model_copy(update={"rate_limits": True})
-        monkeypatch.setattr(limits, "environment", lambda: on)
         answer = api.get("/tariffs/")
         assert (answer.status, answer.code) == (500, "internal_error")
         assert "secret" not in str(answer.body)
@@ -148,11 +146,9 @@ class TestAddressOf:
 
 class TestRateLimits:
     @pytest.fixture(autouse=True)
-    def _on(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        on = environment().model_copy(update={"rate_limits": True, "limit_sign_in_per_address_per_minute": 5})
-        monkeypatch.setattr(limits, "environment", lambda: on)
+    def _on(self, limits_on: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        on = environment().model_copy(update={"limit_sign_in_per_address_per_minute": 5})
         monkeypatch.setattr(middleware, "environment", lambda: on)
-        limits._redis.ask(lambda redis: redis.flushdb())
 
     def test_sign_in_is_limited_by_address_whatever_the_headers_say(self) -> None:
         client = Client(raise_request_exception=False)

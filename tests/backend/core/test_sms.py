@@ -3,7 +3,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -78,11 +77,12 @@ class TestTwilio:
 
 class TestBudget:
     @pytest.mark.parametrize("redis_url", ["", "redis://127.0.0.1:1/0"], ids=["with Redis", "without Redis"])
-    def test_bounds_what_a_day_costs(self, twilio: HttpServer, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    def test_bounds_what_a_day_costs(
+        self, twilio: HttpServer, limits_on: None, monkeypatch: pytest.MonkeyPatch, redis_url: str
+    ) -> None:
         changes: dict[str, Any] = {"rate_limits": True, "sms_per_day": 7, "sms_per_prefix_per_day": 4}
         settings = {"twilio_account_sid": "AC1", "twilio_url": twilio.url}
         settle(monkeypatch, **changes, **settings)
-        monkeypatch.setattr("backend.core.limits.RATE_LIMIT", f"tests:sms:{uuid4().hex}")
         monkeypatch.setattr("backend.core.limits._local", type(limits._local)())
         if redis_url:
             monkeypatch.setattr("backend.core.limits._redis", type("Away", (), {"evaluate": lambda *_: None})())
