@@ -101,7 +101,7 @@ class TestUpdateMe:
         self, api: Api, me: Member, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also while they are away, when no node of the sidecar hears of it. Seen red with no job for it."""
-        monkeypatch.setattr(live, "_link", RedisLink("tests", timeout_s=0.2))
+        monkeypatch.setattr(live, "_link", RedisLink("tests", timeout_s=10))
         kept = redis.Redis.from_url(environment().redis_url)
         for hides, left in ((True, 0), (False, 2)):
             kept.mset({last_seen(me.id): "2030-05-15T09:30:00+00:00", presence(me.id): "x"})

@@ -1,8 +1,8 @@
 """What is said to Redis without waiting for an answer, and asked of it at every request."""
 
 import socket
-import time
 from collections.abc import Iterator
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -76,7 +76,5 @@ class TestSay:
     def test_rests_while_redis_is_away(self, link: RedisLink) -> None:
         link.client = redis.Redis(port=9, retry=Retry(NoBackoff(), 0))
         link.say("PUBLISH", "tests", "x")
-        began = time.monotonic()
-        for _ in range(1000):
-            link.say("PUBLISH", "tests", "x")
-        assert time.monotonic() - began < 0.5
+        link.client = cast(redis.Redis, None)  # whoever looks for a connection falls over it
+        link.say("PUBLISH", "tests", "x")

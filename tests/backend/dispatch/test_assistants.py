@@ -250,7 +250,7 @@ class TestReportLocation:
     def _redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.redis = redis.Redis.from_url(environment().redis_url, decode_responses=True)
         self.redis.flushdb()
-        monkeypatch.setattr(live, "_link", RedisLink("tests", timeout_s=0.2))
+        monkeypatch.setattr(live, "_link", RedisLink("tests", timeout_s=10))
 
     def test_of_an_assistant_on_duty_waits_for_the_relay(self, stage: Stage, api: Api) -> None:
         member = stage.assistant()
