@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from backend.accounts import public as accounts
-from backend.core.hot import run
+from backend.core.hot import HotQuery, run
 from backend.messaging.models import Message
 from backend.messaging.values import MessageNews, Unread
 
@@ -22,6 +22,15 @@ _FIRST_UNREAD = """
     WHERE member.conversation_id = %s AND member.left_at IS NULL AND NOT member.is_muted
 """
 
+_SAID = HotQuery(
+    lambda messages: (
+        Message.objects.filter(pk__any=messages, sender__isnull=False)
+        .order_by("pk")
+        .values_list("pk", "sender_id", "content")
+    ),
+    messages=list,
+)
+
 
 def first_unread(*, conversation_id: int, since_id: int) -> dict[int, Unread]:
     """By member: the first message from this one on that is news to them and that they have not read. One query.
@@ -35,10 +44,9 @@ def first_unread(*, conversation_id: int, since_id: int) -> dict[int, Unread]:
 
 def message_news(message_ids: Collection[int]) -> list[MessageNews]:
     """What to tell of these messages, which people sent. Two queries."""
-    messages = list(Message.objects.filter(pk__in=message_ids).order_by("pk"))
-    names = accounts.people(message.sender_id for message in messages if message.sender_id is not None)
+    said = _SAID.rows(messages=list(message_ids))
+    names = accounts.people(sender_id for _, sender_id, _ in said)
     return [
-        MessageNews(message_id=message.pk, sender_name=names[message.sender_id].name, content=message.content)
-        for message in messages
-        if message.sender_id is not None
+        MessageNews(message_id=message_id, sender_name=names[sender_id].name, content=content)
+        for message_id, sender_id, content in said
     ]

@@ -7,16 +7,30 @@ from django.db import transaction
 
 from backend.accounts import public as accounts
 from backend.core.environment import environment
+from backend.core.hot import HotQuery
 from backend.core.jobs import enqueue
 from backend.core.references import make_reference
 from backend.messaging import public as messaging
 from backend.notifications.models import Notification
 from backend.notifications.services.inboxes import lock_inboxes
-from backend.notifications.services.telling import tell
+from backend.notifications.services.telling import tell_held
 from backend.notifications.values import NotificationType, Telling, message_source
 
 QUIET_AFTER_A_MESSAGE = timedelta(minutes=15)
 """Who has an unread notification of a conversation that is no older is not told of its next message."""
+_TOLD = HotQuery(
+    lambda people, reference, since: Notification.objects.filter(
+        user__pk__any=people,
+        type=NotificationType.MESSAGE_CREATED,
+        reference=reference,
+        is_shown=True,
+        read_at=None,
+        created_at__gt=since,
+    ).values_list("user_id"),
+    people=list,
+    reference=str,
+    since=datetime,
+)
 
 
 def before_telling() -> timedelta:
@@ -24,7 +38,7 @@ def before_telling() -> timedelta:
     return timedelta(seconds=environment().message_push_seconds)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def tell_of_messages(*, conversation_id: int, since_id: int, now: datetime) -> None:
     """Tell of what was said since this message, whose time to be read is over.
 
@@ -36,15 +50,8 @@ def tell_of_messages(*, conversation_id: int, since_id: int, now: datetime) -> N
     if not people:
         return
     lock_inboxes(people)
-    told = Notification.objects.filter(
-        user_id__in=people,
-        type=NotificationType.MESSAGE_CREATED,
-        reference=reference,
-        is_shown=True,
-        read_at=None,
-        created_at__gt=now - QUIET_AFTER_A_MESSAGE,
-    )
-    quiet = set(told.values_list("user_id", flat=True))
+    told = _TOLD.rows(people=list(people), reference=reference, since=now - QUIET_AFTER_A_MESSAGE)
+    quiet = {user_id for (user_id,) in told}
     news: dict[int, list[int]] = defaultdict(list)
     fresh: list[messaging.Unread] = []
     for user_id, first in messaging.first_unread(conversation_id=conversation_id, since_id=since_id).items():
@@ -55,13 +62,15 @@ def tell_of_messages(*, conversation_id: int, since_id: int, now: datetime) -> N
         else:
             fresh.append(first)
     for message in messaging.message_news(news) if news else ():
-        tell(
+        user_ids = sorted(news[message.message_id])
+        tell_held(
             Telling(
                 type=NotificationType.MESSAGE_CREATED,
-                user_ids=sorted(news[message.message_id]),
+                user_ids=user_ids,
                 values={"sender": message.sender_name, "excerpt": message.content or "📎"},
                 reference=reference,
             ),
+            {user_id: people[user_id] for user_id in user_ids},
             source=message_source(message.message_id),
             now=now,
         )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from backend.accounts.public import RecipientView
 from backend.core.environment import environment
+from backend.core.hot import HotQuery
 from backend.core.jobs import enqueue_all
 from backend.notifications.models import Delivery, Device, Preferences
 from backend.notifications.rules import next_daily_email
@@ -15,6 +16,9 @@ from backend.notifications.values import Channel, Kind
 
 FEW = 20
 """Who are told together by no more than so many are told before the many."""
+_DEVICES = HotQuery(
+    lambda people: Device.objects.filter(user__pk__any=people).order_by("pk").values_list("user_id", "pk"), people=list
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,7 @@ def _devices(kind: Kind, outgoing: Sequence[Outgoing]) -> Mapping[int, list[int]
     ]
     found: dict[int, list[int]] = {}
     if wanting:
-        for user_id, device_id in (
-            Device.objects.filter(user_id__in=wanting).order_by("pk").values_list("user_id", "pk")
-        ):
+        for user_id, device_id in _DEVICES.rows(people=wanting):
             found.setdefault(user_id, []).append(device_id)
     return found
 

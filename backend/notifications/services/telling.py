@@ -1,16 +1,18 @@
 """Telling people: rows of their lists, events to their sockets, and what is to leave the house."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from backend.accounts import public as accounts
 from backend.accounts.public import RecipientView
 from backend.core.environment import environment
+from backend.core.hot import HotQuery, as_model, columns_of, run
 from backend.core.jobs import enqueue
 from backend.core.outbox import emit_all
 from backend.notifications.models import Preferences
@@ -31,13 +33,19 @@ MOST_AT_ONCE = 500
 _INSERT = """
 INSERT INTO notifications_notification
     (user_id, address, addressed_by_id, type, source, is_shown, title, body, reference, language, created_at)
-SELECT new.user_id, new.address, CASE WHEN new.user_id IS NULL THEN %s::bigint END, %s, %s, new.is_shown, new.title,
-    new.body, %s, new.language, %s
+SELECT new.user_id, new.address, CASE WHEN new.user_id IS NULL THEN %s::bigint END, %s::text, %s::text, new.is_shown,
+    new.title, new.body, %s::text, new.language, %s::timestamptz
 FROM unnest(%s::bigint[], %s::text[], %s::boolean[], %s::text[], %s::text[], %s::text[])
     AS new (user_id, address, is_shown, title, body, language)
 ON CONFLICT DO NOTHING
 RETURNING id, user_id, address
 """
+_ONE_MORE = """
+UPDATE notifications_inbox SET unread = unread + 1 WHERE user_id = ANY(%s::bigint[]) RETURNING user_id, unread
+"""
+_PREFERENCES = HotQuery(
+    lambda people: Preferences.objects.filter(user__pk__any=people).values_list(*columns_of(Preferences)), people=list
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +106,28 @@ def _parts(things: Sequence[T]) -> Iterator[list[T]]:
         yield list(things[start : start + MOST_AT_ONCE])
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def tell(telling: Telling, *, source: str, now: datetime, begin_at: datetime | None = None) -> int:
     """Tell up to 500 people one thing; who was told of this source already is not told again. Returns how many were.
 
     What leaves the house does so from `begin_at` on, paced; at once without it.
     """
-    kind = KINDS[telling.type]
     recipients = accounts.hold_recipients(telling.user_ids)
     lock_inboxes(recipients)
-    preferences = {row.user_id: row for row in Preferences.objects.filter(user_id__in=recipients)}
+    return tell_held(telling, recipients, source=source, now=now, begin_at=begin_at)
+
+
+def tell_held(
+    telling: Telling,
+    recipients: Mapping[int, RecipientView],
+    *,
+    source: str,
+    now: datetime,
+    begin_at: datetime | None = None,
+) -> int:
+    """The same for people who are held already, and their inboxes."""
+    kind = KINDS[telling.type]
+    preferences = dict(_preferences(recipients)) if recipients else {}
     told = list(_told(telling, kind, recipients, preferences))
     new = _insert(telling, told, source=source, now=now)
     told = [one for one in told if (one.user_id, one.address) in new]
@@ -119,6 +139,13 @@ def tell(telling: Telling, *, source: str, now: datetime, begin_at: datetime | N
         begin_at=begin_at,
     )
     return len(told)
+
+
+def _preferences(people: Iterable[int]) -> Iterator[tuple[int, Preferences]]:
+    for row in _PREFERENCES.rows(people=list(people)):
+        chosen = as_model(Preferences, row)
+        chosen.choices = json.loads(chosen.choices)
+        yield chosen.user_id, chosen
 
 
 def _told(
@@ -158,21 +185,15 @@ def _insert(
         [one.words.body for one in told],
         [language_of(one.preferences, one.recipient.language if one.recipient else "en") for one in told],
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [telling.addressed_by, telling.type, source, telling.reference, now, *columns])
-        return {(user_id, address): pk for pk, user_id, address in cursor.fetchall()}
+    rows = run(_INSERT, [telling.addressed_by, telling.type, source, telling.reference, now, *columns])
+    return {(user_id, address): pk for pk, user_id, address in rows}
 
 
 def _show(telling: Telling, told: Sequence[_Told], ids: Mapping[Any, int], *, now: datetime) -> None:
     shown = {one.user_id: one for one in told if one.is_shown and one.user_id is not None}
     if not shown:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE notifications_inbox SET unread = unread + 1 WHERE user_id = ANY(%s) RETURNING user_id, unread",
-            [list(shown)],
-        )
-        unread = dict(cursor.fetchall())
+    unread: dict[int, int] = dict(run(_ONE_MORE, [list(shown)]))
     facts: list[tuple[Event, list[str]]] = []
     for user_id, one in shown.items():
         notification = NotificationOut(

@@ -167,8 +167,8 @@ class TestMessages:
         read(nour, talk, said[1], at)
         at.forward(seconds=10)
         assert JobRow.objects.filter(name=JOB).count() == 1
-        # Ten, and as many for each message that somebody is told of.
-        with django_assert_num_queries(10 + 3 * 10):
+        # Nine, two of them for new inboxes, and five for each message that somebody is told of.
+        with django_assert_num_queries(9 + 3 * 5):
             tell_of_messages(conversation_id=talk, since_id=said[0], now=at.now)
         rows = Notification.objects.order_by("user_id").values_list("user_id", "body", "source")
         assert list(rows) == [
@@ -177,7 +177,7 @@ class TestMessages:
             (nour.id, "Three", f"message:{said[2]}"),
             (omar.id, "Two", f"message:{said[1]}"),
         ]
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(5):
             tell_of_messages(conversation_id=talk, since_id=said[0], now=at.now)
         assert Notification.objects.count() == 4
 
