@@ -31,7 +31,7 @@ from backend.cli.processes import (
     port_of,
 )
 from backend.cli.server import secret_file
-from backend.cli.supervisor import Keeper, Program, Supervisor
+from backend.cli.supervisor import READY_SECONDS, Keeper, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_ORDER = ("realtime", "backend", "worker", "relay", "redis", "postgres")
@@ -153,10 +153,10 @@ class Stack:
         """End a process as a crash would. It comes back by itself."""
         self.keeper(name).kill()
 
-    def restart(self, name: str) -> None:
-        """Stop a process cleanly, start it again and wait until it is ready."""
+    def restart(self, name: str, *, within: float = READY_SECONDS) -> None:
+        """Stop a process cleanly, start it again and wait until it is ready. Raises TimeoutError (seconds)."""
         self.keeper(name).hold()
-        self.keeper(name).release()
+        self.keeper(name).release(within=within)
 
     def add(self, name: str) -> None:
         """Start one more process, such as `relay-2`, and wait until it is ready."""

@@ -131,12 +131,12 @@ class Keeper:
         if child is not None:
             child.kill() if kill else child.stop()
 
-    def release(self) -> None:
-        """Bring a held process back, and wait until it is ready."""
+    def release(self, *, within: float = READY_SECONDS) -> None:
+        """Bring a held process back, and wait until it is ready. Raises TimeoutError (seconds)."""
         with self._changed:
             self._wanted = True
             self._changed.notify_all()
-        self.wait_ready_again()
+        self.wait_ready_again(within)
 
     def stop(self, *, grace: float) -> None:
         """Stop for good. Seconds after which it is made to end."""

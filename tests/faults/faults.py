@@ -21,6 +21,8 @@ ROLES = ("relay", "worker", "realtime", "backend")
 
 
 LONG_SECONDS = 30.0
+PATIENCE_SECONDS = 180.0
+"""A part is not ready while another one that it needs is in harm's way, such as a sidecar whose backend is frozen."""
 SKEW_SECONDS = 90.0
 FROZEN_POSTGRES_SECONDS = 5.0
 """A request waits ten for its answer, and the whole platform is frozen with it."""
@@ -46,7 +48,7 @@ def kill(name: str) -> Fault:
     def strike(stack: Stack) -> None:
         stack.kill(name)
         time.sleep(0.1)  # until the keeper has seen it
-        stack.keeper(name).wait_ready_again()
+        stack.keeper(name).wait_ready_again(PATIENCE_SECONDS)
 
     return Fault(f"kill {name}", strike, name)
 
@@ -68,7 +70,7 @@ def freeze(name: str, seconds: float, *, until: Event | None = None) -> Fault:
 
 def restart(name: str) -> Fault:
     """A clean stop, and the way back."""
-    return Fault(f"restart {name}", lambda stack: stack.restart(name), name)
+    return Fault(f"restart {name}", lambda stack: stack.restart(name, within=PATIENCE_SECONDS), name)
 
 
 def skew(name: str, by: float, seconds: float) -> Fault:
@@ -85,7 +87,7 @@ def skew(name: str, by: float, seconds: float) -> Fault:
 def set_clock(stack: Stack, name: str, by: float) -> None:
     """Restart one of our processes with a clock that is so many seconds ahead of all others."""
     give_clock(stack, name, by)
-    stack.restart(name)
+    stack.restart(name, within=PATIENCE_SECONDS)
 
 
 def give_clock(stack: Stack, name: str, by: float) -> None:

@@ -185,5 +185,8 @@ class Run:
     async def strike(self, fault: Fault) -> None:
         began = time.monotonic()
         self.history.write("strikes", fault=fault.name)
-        await asyncio.to_thread(fault.strike, self.field)
+        try:
+            await asyncio.to_thread(fault.strike, self.field)
+        except TimeoutError as error:
+            self.history.blame("ready again", fault=fault.name, error=str(error))
         self.history.write("over", fault=fault.name, seconds=round(time.monotonic() - began, 2))
