@@ -45,6 +45,12 @@ def cpu_seconds(pids: Iterable[int], *, ended_too: bool = False) -> float:
     return ticks / TICKS
 
 
+def stolen() -> tuple[int, int]:
+    """Ticks of its cores that this machine wanted and its host gave to others, and all ticks so far (proc_stat(5))."""
+    ticks = [int(field) for field in _lines("/proc/stat")[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
 def memory_kb(pid: int) -> int:
     """What a process keeps in memory."""
     return int(next(line.split()[1] for line in _lines(f"/proc/{pid}/status") if line.startswith("VmRSS")))

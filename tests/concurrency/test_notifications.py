@@ -12,6 +12,7 @@ from backend.core import clock
 from backend.core.models import EventRow
 from backend.notifications.models import Inbox, Notification
 from backend.notifications.services import reading
+from backend.notifications.services.inboxes import lock_inboxes
 from backend.notifications.services.telling import tell
 from backend.notifications.values import NotificationType, Telling
 from shared_contracts.rooms import user_room
@@ -49,6 +50,17 @@ class TestTelling:
         for person in people:
             assert Notification.objects.filter(user_id=person.id).count() == 1
             assert (counts(person), Inbox.objects.get(pk=person.id).unread) == ([1], 1)
+
+    def test_holds_none_of_the_inboxes_while_another_makes_one_of_them(self, people: list[Member]) -> None:
+        """Whoever makes it may want the others, too. Seen red with those held that are there: a deadlock."""
+        ana, bo = (person.id for person in people)
+        Inbox.objects.create(pk=ana, unread=0)
+        with transaction.atomic():
+            lock_inboxes([bo])
+            telling_both = in_background(telling(people, "announcement:1"))
+            until_somebody_waits()
+            lock_inboxes([ana])
+        assert telling_both() == 2
 
     def test_counts_right_for_different_news_in_any_order_of_people(self, people: list[Member]) -> None:
         calls = [telling(people[:: (-1) ** place], f"announcement:{place}") for place in range(RIVALS)]
