@@ -22,7 +22,6 @@ PORTS = {
 }
 HOSTS = {"backend": "BACKEND_HOST", "realtime": "REALTIME_HOST"}
 MODULES = {"realtime": "realtime", "worker": "worker.jobs", "relay": "worker.relay"}
-WAITING_THREADS = "256"
 TEXTS = TypeAdapter(KeyTexts)
 DEFAULTS = {"ENVIRONMENT": "development", "LOG_FORMAT": "json", "DJANGO_SETTINGS_MODULE": "backend.config.settings"}
 
@@ -45,14 +44,10 @@ def command_of(role: str, env: Mapping[str, str]) -> list[str]:
     """The command line of one process in the foreground."""
     if role != "backend":
         return [sys.executable, "-m", MODULES[role]]
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--log-level", "warning"]
+    command = [sys.executable, "-m", "backend.config.server"]
     command += ["--host", host_of(role, env), "--port", str(port_of(role, env))]
     command += ["--workers", env.get("BACKEND_WORKERS") or "2"]
-    # Threads in which requests wait for their bodies and their turn (backend.core.reception). The second number bounds
-    # open connections, not requests: too few, and idle ones that are kept alive lock everyone else out.
-    command += ["--blocking-threads", WAITING_THREADS, "--backpressure", "1024"]
-    command += ["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10s"]
-    return [*command, "backend.config.wsgi:application"]
+    return [*command, "--drain-seconds", env.get("BACKEND_DRAIN_SECONDS") or "0"]
 
 
 def environment_of(role: str, env: Mapping[str, str], *, figures: Path) -> dict[str, str]:

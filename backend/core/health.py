@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 
-from backend.core import connections, metrics
+from backend.core import connections, draining, metrics
 from backend.core.environment import environment
 from backend.core.redis_link import RedisLink
 
@@ -19,6 +19,8 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 def readyz(_request: HttpRequest) -> HttpResponse:
+    if draining.has_begun():
+        return JsonResponse({"status": "draining"}, status=503)
     try:
         pending = pending_migrations()
         report: dict[str, Any] = {

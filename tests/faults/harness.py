@@ -39,6 +39,7 @@ SETTINGS = {
     "WAVE_SECONDS": "2",
     "MESSAGE_PUSH_SECONDS": "1",
     "BACKEND_WORKERS": "2",
+    "BACKEND_DRAIN_SECONDS": "1",
 }
 """Every person has an address of their own, every request asks Redis, a wave asks a crowd, timers run all the time."""
 

@@ -1,4 +1,5 @@
-"""Somebody who asks steadily, as through a balancer: each request on a connection of its own, and tried once."""
+"""Somebody who asks steadily, as through a balancer that looks who is ready: each request on a connection of its own,
+and tried once."""
 
 import asyncio
 import itertools
@@ -12,13 +13,14 @@ import aiohttp
 from tests.faults.person import Person
 
 ANSWER_SECONDS = 10.0
+LOOK_SECONDS = 0.1
 
 
 class Prober:
     """Reads and writes in turn, so many times a second, whatever becomes of the ones before.
 
-    A backend where nobody listens was never asked: the next is. Whatever was asked counts, by its answer's status or by
-    what happened instead.
+    A backend that is not ready is not asked while another is, and one where nobody listens never was: the next is.
+    Whatever was asked counts, by its answer's status or by what happened instead.
     """
 
     def __init__(self, person: Person, conversation_id: int, *, apis: Sequence[str], per_second: float) -> None:
@@ -27,20 +29,36 @@ class Prober:
         """Messages that were acknowledged: id → client_id."""
         self.last_trouble_at = 0.0
         self._person, self._conversation_id, self._apis = person, conversation_id, apis
+        self._unready: set[str] = set()
         self._pause = 1 / per_second
         self._turns = itertools.count()
 
     async def run(self, stopping: asyncio.Event) -> None:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as asking:
+            looking = [asking.create_task(self._look(http, api)) for api in self._apis]
             while not stopping.is_set():
                 asking.create_task(self._ask(http, next(self._turns)))
                 await asyncio.sleep(self._pause)
+            for one in looking:
+                one.cancel()
+
+    async def _look(self, http: aiohttp.ClientSession, api: str) -> None:
+        limit = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        while True:
+            try:
+                async with http.get(f"{api}/readyz", timeout=limit) as answer:
+                    is_ready = answer.status == 200
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                is_ready = False
+            (self._unready.discard if is_ready else self._unready.add)(api)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _ask(self, http: aiohttp.ClientSession, turn: int) -> None:
         for attempt in range(2 * len(self._apis)):
+            apis = [api for api in self._apis if api not in self._unready] or self._apis
             try:
-                outcome = await self._try(http, self._apis[(turn + attempt) % len(self._apis)], turn)
+                outcome = await self._try(http, apis[(turn + attempt) % len(apis)], turn)
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(0.05)
                 continue

@@ -6,7 +6,8 @@ Run as a script it is a supervisor to be stopped or killed from outside: it prin
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backend.cli.commands import end_on_signals
@@ -26,6 +27,16 @@ HTTPServer(("127.0.0.1", int(os.environ[sys.argv[1]])), Answer).serve_forever()
 """
 
 FREE_PORTS = {"backend": 0, "realtime": 0, "worker": 0, "relay": 0}
+
+
+def soon(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    """Whether the condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 class DummyStack(Stack):

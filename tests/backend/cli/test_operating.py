@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from itertools import pairwise
@@ -14,8 +15,10 @@ import pytest
 from backend.cli.__main__ import main
 from backend.cli.processes import command_of, environment_of
 from backend.cli.stack import ROOT
+from backend.cli.supervisor import fetch
 from backend.core.environment import DEVELOPMENT_SECRET, environment
 from shared_contracts.token_keys import read_keys
+from tests.backend.cli.dummies import soon
 from tests.servers import copy_template, servers, with_database
 from tests.support.forgeries import PRIVATE, PUBLIC, SECRET
 
@@ -121,6 +124,23 @@ class TestProcesses:
         command = command_of("backend", {"BACKEND_HOST": "0.0.0.0", "BACKEND_PORT": "8123", "BACKEND_WORKERS": "3"})
         given = dict(pairwise(command))
         assert (given["--host"], given["--port"], given["--workers"]) == ("0.0.0.0", "8123", "3")
+
+    def test_a_backend_that_is_to_stop_says_so_and_goes_on_for_a_while(self, tmp_path: Path) -> None:
+        """O1: a balancer sees it in time, and asks another one. Seen red with a server that stops at once."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = ("127.0.0.1", int(free.getsockname()[1]))
+        env = {**os.environ, "BACKEND_PORT": str(address[1]), "BACKEND_WORKERS": "1", "BACKEND_DRAIN_SECONDS": "60"}
+        command = command_of("backend", env)
+        with subprocess.Popen(command, cwd=ROOT, env=environment_of("backend", env, figures=tmp_path)) as process:
+            try:
+                assert soon(lambda: fetch(*address, "/readyz")[0] == 200, 60)
+                process.terminate()
+                assert soon(lambda: fetch(*address, "/readyz") == (503, '{"status": "draining"}'))
+                assert fetch(*address, "/api/v1/tariffs/")[0] == 200
+                process.terminate()
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
 
     def test_a_process_takes_the_place_of_the_launcher(self) -> None:
         """So that a container's signals reach it; a relay without its database waits, and ends when asked to."""

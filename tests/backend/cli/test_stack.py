@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,19 +17,9 @@ import redis
 from backend.cli.errors import UserError
 from backend.cli.stack import ROOT, SECRETS, running_stack
 from backend.cli.supervisor import fetch
-from tests.backend.cli.dummies import FREE_PORTS, PROGRAM, DummyStack, own_servers
+from tests.backend.cli.dummies import FREE_PORTS, PROGRAM, DummyStack, own_servers, soon
 
 Lines = list[tuple[str, str]]
-
-
-def soon(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    """Whether the condition comes true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_running(pid: int) -> bool:
