@@ -92,7 +92,7 @@ class Environment(BaseSettings):
     backend_port: int = Field(8000, ge=0, le=65535)
     backend_workers: int = Field(2, ge=1, le=64)
     backend_threads: int = Field(4, ge=1, le=64)
-    backend_drain_seconds: float = Field(0, ge=0, le=60)
+    backend_drain_seconds: float = Field(0, ge=0, le=15)
     worker_health_port: int = Field(8002, ge=0, le=65535)
     relay_health_port: int = Field(8003, ge=0, le=65535)
     worker_threads: int = Field(8, ge=1, le=64)

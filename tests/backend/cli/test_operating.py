@@ -129,7 +129,7 @@ class TestProcesses:
         """O1: a balancer sees it in time, and asks another one. Seen red with a server that stops at once."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = ("127.0.0.1", int(free.getsockname()[1]))
-        env = {**os.environ, "BACKEND_PORT": str(address[1]), "BACKEND_WORKERS": "1", "BACKEND_DRAIN_SECONDS": "60"}
+        env = {**os.environ, "BACKEND_PORT": str(address[1]), "BACKEND_WORKERS": "1", "BACKEND_DRAIN_SECONDS": "15"}
         command = command_of("backend", env)
         with subprocess.Popen(command, cwd=ROOT, env=environment_of("backend", env, figures=tmp_path)) as process:
             try:
