@@ -88,7 +88,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def stop(self, *, grace: float = 10) -> int:
+    def stop(self, *, grace: float = 30) -> int:
         """Ask the program to end, after `grace` seconds make it, and return its exit code."""
         with contextlib.suppress(ProcessLookupError):
             if self.is_alive():

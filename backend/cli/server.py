@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ START_SECONDS = 60
 SERVER_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": os.defpath}
 
 
-class Server:
+class Server(ABC):
     """A server on a data folder. `with` starts it and leaves no process behind."""
 
     title: ClassVar[str]
@@ -103,11 +104,11 @@ class Server:
             self.child.stop()
         self.start()
 
-    def _start(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _start(self) -> None: ...
 
-    def _answers(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _answers(self) -> bool: ...
 
     def _claim(self) -> IO[str]:
         handle = (self.data_dir / "lock").open("w")

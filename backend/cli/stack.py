@@ -35,7 +35,7 @@ from backend.cli.supervisor import READY_SECONDS, Keeper, Program, Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_ORDER = ("realtime", "backend", "worker", "relay", "redis", "postgres")
-STOP_SECONDS = 15
+STOP_SECONDS = 30
 
 SECRETS = ("SECRET_KEY", "TOKEN_KEYS", "REALTIME_CREDENTIAL")
 

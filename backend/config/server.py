@@ -1,4 +1,4 @@
-"""The backend's server: granian with two worker processes or more, which goes on for a while when it is to stop.
+"""The backend's server: granian, which goes on for a while when it is to stop.
 
 A connection that is closed before its request was read is a failed request to whoever opened it. So SIGTERM first makes
 `/readyz` say no, for BACKEND_DRAIN_SECONDS, in which everything is answered; a second signal ends that.

@@ -169,7 +169,8 @@ async def in_full(field: Field, provider: HttpServer, *, seed: int, say: Callabl
         await run.inside("strangers", count=3000)
         for asked in DISCOVERIES:
             found = await discover(run, asked, samples=4000, seed=seed)
-            judge(f"A7 {asked}: answers differ", holds=found.answers[True] == found.answers[False], found="no")
+            is_alike = found.answers[True] == found.answers[False]
+            judge(f"A7 {asked}: answers differ", holds=is_alike, found="no" if is_alike else "yes")
             judge(f"A7 {asked}: AUC", holds=abs(found.auc - 0.5) <= AUC - 0.5, found=f"{found.auc:.3f}")
         before = len(provider.forms)
         statuses, taken = await pump(run, requests=10_000, people=400, networks=400, seed=seed)

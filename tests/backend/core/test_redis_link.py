@@ -78,3 +78,4 @@ class TestSay:
         link.say("PUBLISH", "tests", "x")
         link.client = cast(redis.Redis, None)  # whoever looks for a connection falls over it
         link.say("PUBLISH", "tests", "x")
+        assert link.ask(lambda client: client.ping()) is None
