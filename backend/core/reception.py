@@ -2,9 +2,11 @@
 
 The server gives every request a thread, of which there are many. A thread that waits costs nothing; only so many as
 BACKEND_THREADS work at a time, each on a request that has come in whole. One that works for long waits for a lock or a
-slow query: another may begin beside it, up to as many again. Nobody can interrupt the reading of a body that does not
-come, but its connection can be ended: that is done to whoever keeps us waiting for SENDING_SECONDS and sends next to
-nothing.
+slow query: another may begin beside it, up to as many again. Each part of the API has a lane of its own to wait in, so
+that nobody waits behind a storm of sign-ins but those who sign in.
+
+Nobody can interrupt the reading of a body that does not come, but its connection can be ended: that is done to whoever
+keeps us waiting for SENDING_SECONDS and sends next to nothing.
 """
 
 import os
@@ -14,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,48 +54,80 @@ def _announced(environ: Environ) -> int:
         return 0
 
 
+def _lane(environ: Environ) -> str:
+    """Which part of the API is asked: `auth` of `/api/v1/auth/login/`."""
+    return "".join(environ.get("PATH_INFO", "").split("/", 4)[3:4])
+
+
 _mine = threading.local()
-"""The turns of which this thread has one."""
+"""The turn that this thread has: of which turns, and in which lane it waited for it."""
 
 
 @contextmanager
 def without_turn() -> Iterator[None]:
     """Let somebody else work while this thread waits for what it knows will take its time."""
-    turns: Turns | None = getattr(_mine, "turns", None)
-    if turns is None:
+    turn: tuple[Turns, str] | None = getattr(_mine, "turn", None)
+    if turn is None:
         yield
         return
-    turns.__exit__()
+    turns, lane = turn
+    turns.give_back()
     try:
         yield
     finally:
-        turns.__enter__()
+        turns.take(lane)
 
 
 class Turns:
-    """Who may work now: `with turns:`."""
+    """Who may work now: `with turns.in_lane(lane):`.
+
+    Fair queuing (J. Nagle, RFC 970): the lanes in which somebody waits are served in turn, one of each, so that a storm
+    in one of them keeps nobody in another waiting.
+    """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._free = threading.Semaphore(threads)
         self._lock = threading.Lock()
+        self._free = threads
+        """None while somebody waits."""
+        self._lanes: dict[str, deque[threading.Lock]] = {}
+        """Who waits, in order; the lane to be served next is the first. One in which nobody waits is not there."""
         self._working: dict[int, float] = {}
         """By thread: since when (`time.monotonic`)."""
         self._lent: set[int] = set()
         """Threads whose turn was given to another."""
 
-    def __enter__(self) -> None:
-        self._free.acquire()
-        self._working[threading.get_ident()] = time.monotonic()
-        _mine.turns = self
+    @contextmanager
+    def in_lane(self, lane: str) -> Iterator[None]:
+        self.take(lane)
+        try:
+            yield
+        finally:
+            self.give_back()
 
-    def __exit__(self, *_: object) -> None:
-        _mine.turns = None
+    def take(self, lane: str) -> None:
+        """Wait until this thread may work."""
+        called = None
         with self._lock:
-            thread = threading.get_ident()
+            if self._free:
+                self._free -= 1
+            else:
+                called = threading.Lock()
+                called.acquire()
+                self._lanes.setdefault(lane, deque()).append(called)
+        if called:
+            called.acquire()
+        self._working[threading.get_ident()] = time.monotonic()
+        _mine.turn = (self, lane)
+
+    def give_back(self) -> None:
+        """Work no more."""
+        _mine.turn = None
+        thread = threading.get_ident()
+        with self._lock:
             del self._working[thread]
             if thread not in self._lent:
-                self._free.release()
+                self._call_next()
             self._lent.discard(thread)
 
     def lend(self) -> None:
@@ -102,7 +137,18 @@ class Turns:
             for thread, began in self._working.copy().items():
                 if began < latest and thread not in self._lent and len(self._lent) < self._threads:
                     self._lent.add(thread)
-                    self._free.release()
+                    self._call_next()
+
+    def _call_next(self) -> None:
+        """Under the lock: a turn has become free."""
+        if not self._lanes:
+            self._free += 1
+            return
+        lane = next(iter(self._lanes))
+        waiting = self._lanes.pop(lane)
+        waiting.popleft().release()
+        if waiting:
+            self._lanes[lane] = waiting
 
 
 class Reception:
@@ -119,16 +165,16 @@ class Reception:
         if self._watch is None:  # only now: the server may have made this process from another, without its threads
             self._watch = threading.Thread(target=self._look_after_all, name="reception", daemon=True)
             self._watch.start()
-        length = _announced(environ)
+        length, lane = _announced(environ), _lane(environ)
         if not 0 < length <= MOST_BYTES:
-            with self._turns:
+            with self._turns.in_lane(lane):
                 return self._application(environ, start_response)
         with tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY_BYTES) as body:
             if self._receive(environ["wsgi.input"], body) != length:
                 start_response("400 Bad Request", [])  # whoever began to ask has gone, or was hung up on
                 return [b""]
             environ["wsgi.input"] = body
-            with self._turns:
+            with self._turns.in_lane(lane):
                 return self._application(environ, start_response)
 
     def _receive(self, source: IO[bytes], body: IO[bytes]) -> int:

@@ -22,7 +22,10 @@ class TestStrangers:
             return await strangers.discover(run, path, samples=40, seed=7)
 
     def test_storm_the_door_and_keep_nobody_out(self, field: Field) -> None:
-        """A4: a hundred sign in at once, and others wait little. Seen red with as many hashes at a time as come."""
+        """A4: a hundred sign in at once, and others wait little.
+
+        Seen red with one lane for all and as many hashes at a time as come.
+        """
         waits = asyncio.run(self._storm(field))
         assert strangers.late(waits) < 1, waits[-5:]
 

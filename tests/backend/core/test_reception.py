@@ -46,6 +46,11 @@ def ask(reception: Reception, body: bytes, **environ: Any) -> tuple[str, bytes]:
     return statuses[0], answer
 
 
+def waiting(reception: Reception) -> int:
+    """How many wait for their turn."""
+    return sum(len(lane) for lane in reception._turns._lanes.copy().values())
+
+
 class TestReception:
     def test_hands_on_the_whole_body(self) -> None:
         asked = Asked()
@@ -96,7 +101,7 @@ class TestReception:
             thread.join(PATIENCE_SECONDS)
         assert asked.most_at_once == 4
         assert len(asked.bodies) == 6
-        assert reception._turns._free._value == 2
+        assert reception._turns._free == 2
 
     def test_who_waits_without_a_turn_lets_another_work_and_takes_one_again(self) -> None:
         """Seen red with a turn that is kept."""
@@ -123,7 +128,34 @@ class TestReception:
         go_on.set()
         waiting.join(PATIENCE_SECONDS)
         assert worked == ["works"] * 3 + ["waits"]
-        assert reception._turns._free._value == 1
+        assert reception._turns._free == 1
+
+    def test_nobody_waits_behind_a_storm_in_another_lane(self) -> None:
+        """Seen red with one line for all."""
+        worked: list[str] = []
+        go_on = threading.Event()
+
+        def act(environ: Environ, start_response: StartResponse) -> list[bytes]:
+            assert go_on.wait(PATIENCE_SECONDS)
+            worked.append(environ["PATH_INFO"])
+            start_response("200 OK", [])
+            return []
+
+        reception = Reception(act, threads=1)
+        reception._turns.lend = lambda: None  # type: ignore[method-assign]
+        paths = [*["/api/v1/auth/login/"] * 5, "/api/v1/me/", "/api/v1/me/", "/readyz"]
+        threads = []
+        for path in paths:  # each waits before the next one comes
+            threads.append(threading.Thread(target=ask, args=(reception, b""), kwargs={"PATH_INFO": path}))
+            threads[-1].start()
+            while len(reception._turns._working) + waiting(reception) < len(threads):
+                time.sleep(0.001)
+        go_on.set()
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+        login, me = "/api/v1/auth/login/", "/api/v1/me/"
+        assert worked == [login, login, me, "/readyz", login, me, login, login]
+        assert (reception._turns._free, waiting(reception)) == (1, 0)
 
     def test_who_has_no_turn_waits_without_one(self) -> None:
         with without_turn():
