@@ -116,8 +116,9 @@ def list_invitations(actor: Actor) -> QuerySet[Invitation]:
 
 
 def people(user_ids: Iterable[int]) -> dict[int, PersonView]:
-    """The people of these ids, as others may see them; unknown ids are left out. One query."""
-    rows = run("SELECT id, name FROM accounts_user WHERE id = ANY(%s::bigint[])", [list(set(user_ids))])
+    """The people of these ids, as others may see them; unknown ids are left out. One query, none for nobody."""
+    wanted = list(set(user_ids))
+    rows = run("SELECT id, name FROM accounts_user WHERE id = ANY(%s::bigint[])", [wanted]) if wanted else []
     return {pk: PersonView(id=pk, name=name) for pk, name in rows}
 
 

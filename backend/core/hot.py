@@ -215,12 +215,12 @@ def insert_once(row: models.Model) -> bool:
 def _insert_of(model: type[models.Model], count: int) -> tuple[str, list[tuple[str, _Prepared | None]]]:
     """The statement, and the attributes whose values it takes, each with what makes a parameter of it.
 
-    All but those that the database fills in.
+    All but those that the database alone fills in.
     """
     fields = [
         field
         for field in model._meta.concrete_fields
-        if not isinstance(field, models.AutoField) and not field.has_db_default()
+        if not isinstance(field, models.AutoField) and (field.has_default() or not field.has_db_default())
     ]
     columns: list[tuple[str, _Prepared | None]] = [
         (field.attname, None if field.get_internal_type() in _PLAIN else field.get_db_prep_save) for field in fields

@@ -22,7 +22,7 @@ def run(bench: Bench) -> None:
 
 
 async def _race(bench: Bench, platform: Platform) -> None:
-    rounds, tag = bench.pick(20, 3), f"race{random.randrange(10**9)}-"
+    rounds, tag = bench.pick(40, 3), f"race{random.randrange(10**9)}-"
     with platform.database() as database:
         world.tariffs(database)
         rivals = world.people(database, f"{tag}a", "assistant", RIVALS)

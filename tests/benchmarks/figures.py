@@ -1,6 +1,7 @@
 """What was measured, what is to be reached, and the table of both."""
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -50,9 +51,8 @@ def table(figures: Sequence[Figure], before: Sequence[Figure] = ()) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that this share of all is not above."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The smallest value that this share of all is not above (nearest rank)."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def median(values: Sequence[float]) -> float:

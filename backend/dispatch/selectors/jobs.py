@@ -69,17 +69,38 @@ def get_conversation_id(actor: Actor, assistance_id: int) -> int:
     return conversation_id
 
 
-def get_offer_to(actor: Actor, assistance_id: int, *, lock: bool = False) -> Offer:
-    """The last offer of a job to this person, with the job. Raises NotFound for who was never asked. One query.
-
-    With `lock` the job is this transaction's: who comes second waits in the database, and does no work in vain.
-    """
+def get_offer_to(actor: Actor, assistance_id: int) -> Offer:
+    """The last offer of a job to this person, with the job. Raises NotFound for who was never asked. One query."""
     offers = Offer.objects.filter(assistance_id=assistance_id, assistant_id=actor.id)
-    if lock:
-        offers = offers.select_for_update(no_key=True, of=("assistance",))
     offer = offers.select_related("assistance").order_by("-round").first()
     if offer is None:
         raise NotFound
+    return offer
+
+
+_HELD = HotQuery(
+    lambda job: Assistance.objects.select_for_update(no_key=True).filter(pk=job).values_list(*columns_of(Assistance)),
+    job=int,
+)
+_OFFER = HotQuery(
+    lambda job, assistant: (
+        Offer.objects.filter(assistance_id=job, assistant_id=assistant)
+        .order_by("-round")
+        .values_list(*columns_of(Offer))[:1]
+    ),
+    job=int,
+    assistant=int,
+)
+
+
+def hold_offer_to(actor: Actor, assistance_id: int) -> Offer:
+    """The same while the job is this transaction's: who comes second waits for it. Two compiled queries."""
+    held = _HELD.row(job=assistance_id)
+    row = _OFFER.row(job=assistance_id, assistant=actor.id)
+    if held is None or row is None:
+        raise NotFound
+    offer = as_model(Offer, row)
+    offer.assistance = as_model(Assistance, held)
     return offer
 
 

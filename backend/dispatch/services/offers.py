@@ -51,7 +51,7 @@ def accept_assistance(*, actor: Actor, assistance_id: int, now: datetime) -> Ass
 
 
 def _accept(actor: Actor, assistance_id: int, now: datetime) -> Assistance:
-    offer = selectors.get_offer_to(actor, assistance_id, lock=True)
+    offer = selectors.hold_offer_to(actor, assistance_id)
     assistance = offer.assistance
     if assistance.status != Status.REQUESTED:
         raise AlreadyAccepted

@@ -25,6 +25,14 @@ _HELD = HotQuery(
     user=int,
     conversation=int,
 )
+_HELD_BY_PLATFORM = HotQuery(
+    lambda conversation: (
+        Conversation.objects.select_for_update(no_key=True)
+        .filter(pk=conversation)
+        .values_list(*columns_of(Conversation))
+    ),
+    conversation=int,
+)
 _STAY = HotQuery(
     lambda user, conversation: Member.objects.filter(
         user_id=user, conversation_id=conversation, left_at=None
@@ -99,10 +107,10 @@ def hold_to_speak(
 
 def hold_conversation(conversation_id: int) -> Conversation:
     """The same for the platform. Raises NotFound. One query."""
-    found = Conversation.objects.select_for_update(no_key=True).filter(pk=conversation_id).first()
-    if found is None:
+    row = _HELD_BY_PLATFORM.row(conversation=conversation_id)
+    if row is None:
         raise NotFound
-    return found
+    return as_model(Conversation, row)
 
 
 def members_of(conversation_id: int) -> QuerySet[Member]:

@@ -8,6 +8,7 @@ from django.db import transaction
 from backend.accounts import public as accounts
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, NotFound, invalid_field
+from backend.core.hot import HotQuery, insert, insert_once
 from backend.core.outbox import emit_all
 from backend.core.references import SUBJECT_PEOPLE, make_reference, read_reference
 from backend.messaging.errors import ConversationClosed, ConversationFull, ConversationLeft, ConversationOfTwo
@@ -65,17 +66,15 @@ def open_conversation(
     if not 2 <= len(people_ids) <= MAX_MEMBERS:
         raise invalid_field("body.participants", f"2 to {MAX_MEMBERS} people talk with each other")
     accounts.hold_active(people_ids)
-    identity = {"subject": subject} if subject is not None else {"subject": None, "title": title}
-    conversation, is_new = Conversation.objects.get_or_create(
-        **identity,
-        opened_with=people_ids,
-        closed_at=None,
-        defaults={
-            "title": title,
-            "opened_by_id": actor.id if actor else None,
-            "created_at": now,
-            "last_message_at": now,
-        },
+    conversation, is_new = _found_or_made(
+        Conversation(
+            subject=subject,
+            title=title,
+            opened_with=people_ids,
+            opened_by_id=actor.id if actor else None,
+            created_at=now,
+            last_message_at=now,
+        )
     )
     if is_new:
         _add(conversation, people_ids, opener=actor, now=now)
@@ -91,6 +90,16 @@ def open_conversation(
     )
 
 
+def _found_or_made(new: Conversation) -> tuple[Conversation, bool]:
+    """This one, unless there is an open one like it. Another is looked for if that is closed at this very moment."""
+    alike = {"subject": new.subject} if new.subject is not None else {"subject": None, "title": new.title}
+    while not insert_once(new):
+        open_one = Conversation.objects.filter(**alike, opened_with=new.opened_with, closed_at=None).first()
+        if open_one is not None:
+            return open_one, False
+    return new, True
+
+
 def _add(conversation: Conversation, user_ids: Collection[int], *, opener: Actor | None, now: datetime) -> None:
     room = conversation_room(conversation.pk)
     people = accounts.people(user_ids)
@@ -98,17 +107,19 @@ def _add(conversation: Conversation, user_ids: Collection[int], *, opener: Actor
         [(MemberAdded(user=Person(id=user_id, name=people[user_id].name)), [room]) for user_id in user_ids], now=now
     )
     blockers = _blockers(conversation, user_ids) if conversation.is_pair else frozenset()
-    Member.objects.bulk_create(
-        Member(
-            conversation=conversation,
-            user_id=user_id,
-            added_event_id=event_id,
-            joined_at=now,
-            since_message_id=conversation.last_message_id or 0,
-            blocks_other=user_id in blockers,
-            is_listed=user_id not in blockers or opener is None or opener.id == user_id,
-        )
-        for user_id, event_id in zip(user_ids, event_ids, strict=True)
+    insert(
+        [
+            Member(
+                conversation=conversation,
+                user_id=user_id,
+                added_event_id=event_id,
+                joined_at=now,
+                since_message_id=conversation.last_message_id or 0,
+                blocks_other=user_id in blockers,
+                is_listed=user_id not in blockers or opener is None or opener.id == user_id,
+            )
+            for user_id, event_id in zip(user_ids, event_ids, strict=True)
+        ]
     )
 
 
@@ -116,8 +127,12 @@ def _blockers(conversation: Conversation, user_ids: Collection[int]) -> frozense
     """Who of the two has blocked the other; nobody does so before the end of the transaction."""
     pair = conversation.opened_with
     hold_pair(*pair)
-    blocks = Block.objects.filter(blocker_id__in=pair, blocked_id__in=pair)
-    return frozenset(blocks.values_list("blocker_id", flat=True)) & set(user_ids)
+    return frozenset(blocker_id for (blocker_id,) in _BLOCKERS.rows(pair=pair)) & set(user_ids)
+
+
+_BLOCKERS = HotQuery(
+    lambda pair: Block.objects.filter(blocker__pk__any=pair, blocked__pk__any=pair).values_list("blocker_id"), pair=list
+)
 
 
 def _come_back(actor: Actor, conversation_id: int, *, now: datetime) -> None:

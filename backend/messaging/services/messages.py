@@ -7,7 +7,7 @@ from django.db import transaction
 
 from backend.core.actor import Actor
 from backend.core.errors import Forbidden, PreconditionFailed, invalid_field
-from backend.core.hot import run
+from backend.core.hot import insert, run
 from backend.core.outbox import Change, emit_all
 from backend.messaging.errors import ConversationClosed, MessageFixed
 from backend.messaging.models import Conversation, Member, Message
@@ -150,7 +150,7 @@ def send_system_message(
     the sentence in English for the rest. Raises NotFound.
     """
     conversation = hold_conversation(conversation_id)
-    message = Message.objects.create(
+    message = Message(
         conversation=conversation,
         content=text,
         system_code=code,
@@ -158,8 +158,8 @@ def send_system_message(
         position=conversation.said_count,
         created_at=now,
     )
-    conversation.last_message_id, conversation.last_message_at = message.pk, now
-    conversation.save(update_fields=["last_message_id", "last_message_at"])
+    insert([message])
+    run(_LAST, [message.pk, now, conversation.pk], wants_rows=False)
     view = views_of([message], attachments=[])[0]
     facts: list[news.Fact] = [(MessageCreated(message=view), [conversation_room(conversation.pk)])]
     if conversation.is_pair:
@@ -183,6 +183,7 @@ def say_about(
         send_system_message(conversation_id=conversation_id, code=code, text=text, parameters=parameters, now=now)
 
 
+_LAST = "UPDATE messaging_conversation SET last_message_id = %s, last_message_at = %s WHERE id = %s"
 _LIST = """
     UPDATE messaging_member SET is_listed = true WHERE conversation_id = %s AND left_at IS NULL
     RETURNING user_id, unread_count, is_muted

@@ -112,6 +112,12 @@ class TestInsert:
         with django_assert_num_queries(0):
             hot.insert([])
 
+    def test_keeps_a_value_where_the_database_would_have_one_too(self) -> None:
+        """Seen red with every column left out that the database can fill in: its default took the value's place."""
+        row = JobRow(name="x.y", queue="critical", arguments={}, request_id="r", run_at=AT, calls_unknown=3)
+        hot.insert([row])
+        assert JobRow.objects.get().calls_unknown == 3
+
     def test_is_part_of_the_transaction(self) -> None:
         with transaction.atomic():
             hot.insert([change(1)])

@@ -152,7 +152,7 @@ class TestAcceptAssistance:
         for _ in range(rivals):
             stage.assistant(north_km=2)
         assistance = stage.request().assistance
-        with django_assert_num_queries(30):
+        with django_assert_num_queries(27):
             stage.accept(winner, assistance)
 
     def refused(self, answer: Answer, status: int, code: str) -> None:

@@ -119,7 +119,7 @@ class TestChangeStatus:
         self, stage: Stage, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         job = stage.job(Status.ACCEPTED)
-        with django_assert_num_queries(13):
+        with django_assert_num_queries(12):
             stage.move(job.assistant, job.assistance, Status.ONGOING)
 
 

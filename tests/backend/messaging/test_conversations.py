@@ -6,10 +6,12 @@ from pytest_django import DjangoAssertNumQueries
 
 from backend.accounts.models import User
 from backend.core.errors import NotFound, ValidationFailed
+from backend.core.hot import insert_once
 from backend.core.models import EventRow
 from backend.messaging import public
 from backend.messaging.models import Conversation, Message
 from backend.messaging.models import Member as Stay
+from backend.messaging.services import conversations
 from tests.backend.messaging.conftest import MakeMember, Talk
 from tests.conftest import Moment
 from tests.support.people import Member
@@ -82,7 +84,7 @@ class TestOpenConversation:
                 public.open_conversation(actor=None, subject="assistance:11", user_ids=[talk.ana.id, other], now=at.now)
         assert Conversation.objects.count() == 1
 
-    @pytest.mark.parametrize(("size", "queries"), [(2, 12), (3, 10), (20, 10)])
+    @pytest.mark.parametrize(("size", "queries"), [(2, 9), (3, 7), (20, 7)])
     def test_costs_the_same_for_any_number_of_people(
         self,
         member: MakeMember,
@@ -95,6 +97,22 @@ class TestOpenConversation:
         people = [member("client").id for _ in range(size)]
         with django_assert_num_queries(queries):
             public.open_conversation(actor=None, subject="assistance:12", user_ids=people, now=at.now)
+
+    def test_opens_another_when_the_one_there_is_closed_at_this_very_moment(
+        self, talk: Talk, at: Moment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Seen red with a look that expects to find it."""
+
+        def insert_then_close(new: Conversation) -> bool:
+            is_new = insert_once(new)
+            public.close_conversation(conversation_id=talk.id, now=at.now)
+            return is_new
+
+        monkeypatch.setattr(conversations, "insert_once", insert_then_close)
+        row = Conversation.objects.get(pk=talk.id)
+        opened = public.open_conversation(actor=None, subject=row.subject, user_ids=row.opened_with, now=at.now)
+        assert opened.id != talk.id
+        assert not opened.is_closed
 
     def test_the_table_refuses_a_second_open_one(self, talk: Talk, at: Moment) -> None:
         row = Conversation.objects.get(pk=talk.id)
