@@ -14,7 +14,7 @@ from socketio.exceptions import ConnectionError as SocketRefused
 
 KEY = "a signing key for tests that is long enough for every algorithm"
 KID = "test"
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 15
 
 Json = dict[str, Any]
 

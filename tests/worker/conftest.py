@@ -85,7 +85,7 @@ def running(*parts: Part) -> Iterator[threading.Event]:
     finally:
         stopping.set()
         for thread in threads:
-            thread.join(2)
+            thread.join(10)
     assert failures == []
     assert not any(thread.is_alive() for thread in threads)
 
