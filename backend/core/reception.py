@@ -2,7 +2,7 @@
 
 The server gives every request a thread, of which there are many. A thread that waits costs nothing; only so many as
 BACKEND_THREADS work at a time, each on a request that has come in whole. One that works for long waits for a lock or a
-slow query: another may begin beside it, up to as many again. Each part of the API has a lane of its own to wait in, so
+slow query: another may begin beside it, up to as many again. Who comes with a password waits in a lane of their own, so
 that nobody waits behind a storm of sign-ins but those who sign in.
 
 Nobody can interrupt the reading of a body that does not come, but its connection can be ended: that is done to whoever
@@ -42,6 +42,8 @@ PART_BYTES = 64 * 1024
 KEPT_IN_MEMORY_BYTES = 256 * 1024
 MOST_BYTES = 16 * 1024 * 1024
 """More than anything may be sent: what announces more is refused unread."""
+WITH_A_PASSWORD = frozenset({"/api/v1/auth/login/", "/api/v1/auth/register/", "/api/v1/auth/password/reset/confirm/"})
+"""What anybody may ask as often as they like and is dear: a hash (backend.core.passwords). Each has its lane."""
 
 log = structlog.get_logger("callout.reception")
 
@@ -55,8 +57,9 @@ def _announced(environ: Environ) -> int:
 
 
 def _lane(environ: Environ) -> str:
-    """Which part of the API is asked: `auth` of `/api/v1/auth/login/`."""
-    return "".join(environ.get("PATH_INFO", "").split("/", 4)[3:4])
+    """Where this request waits. Lanes are few and named here: nobody makes more of them with paths of their own."""
+    path: str = environ.get("PATH_INFO", "")
+    return path if path in WITH_A_PASSWORD else "all others"
 
 
 _mine = threading.local()
@@ -89,7 +92,7 @@ class Turns:
         self._threads = threads
         self._lock = threading.Lock()
         self._free = threads
-        """None while somebody waits."""
+        """Zero while somebody waits."""
         self._lanes: dict[str, deque[threading.Lock]] = {}
         """Who waits, in order; the lane to be served next is the first. One in which nobody waits is not there."""
         self._working: dict[int, float] = {}

@@ -1,8 +1,10 @@
 """Requests wait for their body and for their turn; `tests/faults/test_overload.py` tries it on a real server."""
 
+import json
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +13,15 @@ from backend.core.reception import (
     KEPT_IN_MEMORY_BYTES,
     LONG_SECONDS,
     MOST_BYTES,
+    WITH_A_PASSWORD,
     Environ,
     Reception,
     StartResponse,
     without_turn,
 )
 from tests.concurrency.rivals import PATIENCE_SECONDS
+
+OPENAPI = Path(__file__).parents[2] / "contracts" / "openapi.json"
 
 
 class Asked:
@@ -131,7 +136,7 @@ class TestReception:
         assert reception._turns._free == 1
 
     def test_nobody_waits_behind_a_storm_in_another_lane(self) -> None:
-        """Seen red with one line for all."""
+        """Seen red with one line for all, and with one for all of `/auth/`."""
         worked: list[str] = []
         go_on = threading.Event()
 
@@ -143,7 +148,8 @@ class TestReception:
 
         reception = Reception(act, threads=1)
         reception._turns.lend = lambda: None  # type: ignore[method-assign]
-        paths = [*["/api/v1/auth/login/"] * 5, "/api/v1/me/", "/api/v1/me/", "/readyz"]
+        login, refresh = "/api/v1/auth/login/", "/api/v1/auth/token/refresh/"
+        paths = [*[login] * 5, "/api/v1/me/", "/api/v1/me/", refresh]
         threads = []
         for path in paths:  # each waits before the next one comes
             threads.append(threading.Thread(target=ask, args=(reception, b""), kwargs={"PATH_INFO": path}))
@@ -153,9 +159,11 @@ class TestReception:
         go_on.set()
         for thread in threads:
             thread.join(PATIENCE_SECONDS)
-        login, me = "/api/v1/auth/login/", "/api/v1/me/"
-        assert worked == [login, login, me, "/readyz", login, me, login, login]
+        assert worked == [login, login, "/api/v1/me/", login, "/api/v1/me/", login, refresh, login]
         assert (reception._turns._free, waiting(reception)) == (1, 0)
+
+    def test_lanes_are_of_addresses_that_are_there(self) -> None:
+        assert set(json.loads(OPENAPI.read_text())["paths"]) >= WITH_A_PASSWORD
 
     def test_who_has_no_turn_waits_without_one(self) -> None:
         with without_turn():
